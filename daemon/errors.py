@@ -1,0 +1,134 @@
+"""The error tree: everything retaind raises on purpose.
+
+::
+
+    RetaindError
+    ├── ConfigError             wrong usage or configuration: exit status 2
+    │   └── SignatureMismatch   the state was made under an incompatible configuration
+    ├── DecodeError             a record is not an event: it goes to the dead-letter topic
+    ├── StreamError
+    │   ├── StreamUnavailable   try again later
+    │   └── TopicRecreated      stored positions belong to another topic or cluster
+    ├── StoreError              a durable store (buffer, embedded stream, control) cannot be used
+    │   ├── PositionConflict    another writer moved a position: compare-and-set failed
+    │   ├── SchemaTooNew        made by a newer retaind
+    │   ├── StoreCorrupt
+    │   └── StoreFull           no space left: nothing was stored, try again later
+    ├── LockHeld                another process holds that role
+    ├── VersionError
+    │   ├── UnknownVersion
+    │   ├── VersionIncomplete   no manifest, or files missing
+    │   ├── VersionCorrupt      a SHA-256 or a probe differs
+    │   └── UnsafeFile          a name or format that is not on the allow-list
+    ├── TrainingError           an update failed; served model and buffer are untouched
+    │   ├── NonFiniteLoss
+    │   ├── TrainingTimeout
+    │   └── TrainingOutOfMemory
+    └── CommandRefused          a control command that cannot be carried out now
+
+Each message names the key or file, the value found, and the mend.
+"""
+
+from __future__ import annotations
+
+
+class RetaindError(Exception):
+    """Base class. ``exit_status`` is what the command line exits with."""
+
+    exit_status = 1
+
+
+class ConfigError(RetaindError):
+    exit_status = 2
+
+
+class SignatureMismatch(ConfigError):
+    pass
+
+
+class DecodeError(RetaindError):
+    """A record that is not an event.
+
+    ``reason`` is a short code with bounded cardinality (it becomes a metric label and a
+    dead-letter header), for example ``not_json``, ``missing_field``, ``unknown_task``.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class StreamError(RetaindError):
+    pass
+
+
+class StreamUnavailable(StreamError):
+    pass
+
+
+class TopicRecreated(StreamError):
+    pass
+
+
+class StoreError(RetaindError):
+    pass
+
+
+class PositionConflict(StoreError):
+    pass
+
+
+class SchemaTooNew(StoreError):
+    pass
+
+
+class StoreCorrupt(StoreError):
+    pass
+
+
+class StoreFull(StoreError):
+    pass
+
+
+class LockHeld(RetaindError):
+    pass
+
+
+class VersionError(RetaindError):
+    pass
+
+
+class UnknownVersion(VersionError):
+    pass
+
+
+class VersionIncomplete(VersionError):
+    pass
+
+
+class VersionCorrupt(VersionError):
+    pass
+
+
+class UnsafeFile(VersionError):
+    pass
+
+
+class TrainingError(RetaindError):
+    pass
+
+
+class NonFiniteLoss(TrainingError):
+    pass
+
+
+class TrainingTimeout(TrainingError):
+    pass
+
+
+class TrainingOutOfMemory(TrainingError):
+    pass
+
+
+class CommandRefused(RetaindError):
+    pass

@@ -1,0 +1,71 @@
+"""The fast learner's ports: a state that is folded (learner), weights that answer (predictor).
+
+``tests/heads/contract.py`` is the suite that every fast head passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+
+
+class FastWeights(Protocol):
+    """Immutable and small: what a predictor needs to answer."""
+
+    kind: str
+    cursor: int
+    """``seq`` of the last change folded: ``labels_seen`` of a prediction."""
+    labels: tuple[str, ...]
+
+    def probabilities(self, features: Array) -> Array:
+        """[B, D] features -> [B, C] over ``labels``; [B, 0] before the first label."""
+
+    def tensors(self) -> Mapping[str, NDArray[Any]]: ...
+
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+class HeadState(Protocol):
+    """The sums. Folding is exact and order-independent; members can be taken out again.
+
+    A member is one normalised input (``key``) with its latest label; an input seen twice counts
+    once. Only members are taken out. ``cursor`` is the last change folded or passed.
+    """
+
+    kind: str
+    cursor: int
+    labels: tuple[str, ...]
+
+    def add(self, key: bytes, event_id: str, label: str, features: Array) -> None:
+        """Fold one train label; ``features`` [D] of that input."""
+
+    def remove(self, key: bytes, event_id: str, features: Array) -> None:
+        """Take an event's label out; nothing happens for one that is not a member."""
+
+    def advance(self, cursor: int) -> None:
+        """All changes up to ``cursor`` are in."""
+
+    def members(self) -> int: ...
+
+    def weights(self) -> FastWeights:
+        """Solve: what predictors need."""
+
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        """The whole state as arrays, for the snapshot."""
+
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+class HeadKind(Protocol):
+    """Makes and reads one kind of head; looked up by ``head.kind`` in ``daemon.heads``."""
+
+    def new(self, options: Mapping[str, Any]) -> HeadState: ...
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> HeadState: ...
+
+    def load_weights(self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> FastWeights: ...

@@ -1,0 +1,83 @@
+"""The two ends of a stream. The embedded stream, Kafka and the in-memory fakes implement them.
+
+Both ends speak of records (bytes with a place); neither knows what an event means.
+``tests/stream/contract.py`` is the suite that every implementation passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class TopicPartition(NamedTuple):
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as read. ``timestamp`` is in seconds since the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: float
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutRecord:
+    """A record to be written. The partition follows from the key, as in Kafka (no key: any)."""
+
+    topic: str
+    value: bytes | None
+    key: bytes | None = None
+    headers: Headers = ()
+    timestamp: float | None = None
+
+
+class Source(Protocol):
+    """Reads the topics it was made for. One thread at a time."""
+
+    def identities(self) -> Mapping[str, str]:
+        """topic -> what identifies this incarnation of it (cluster and topic id)."""
+
+    def assignment(self) -> Sequence[TopicPartition]:
+        """The partitions this source reads now. May change between polls."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None: ...
+
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        """Records in offset order per partition; empty after ``timeout_s`` without any.
+
+        Raises StreamUnavailable when the stream cannot be reached.
+        """
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Store the group's next offsets in the stream."""
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        """The group's stored next offset."""
+
+    def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        """(first offset kept, next offset to be written)."""
+
+    def close(self) -> None: ...
+
+
+class Sink(Protocol):
+    """Writes records. Thread-safe."""
+
+    def send(self, records: Sequence[OutRecord]) -> None:
+        """Hand over records. They are durable only after :meth:`flush` returned."""
+
+    def flush(self, timeout_s: float) -> None:
+        """Return once everything sent is acknowledged; raises StreamUnavailable otherwise."""
+
+    def close(self) -> None: ...

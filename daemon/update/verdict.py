@@ -1,0 +1,34 @@
+"""What the gate says: a verdict with a reason and a margin per check. Torch-free, serialisable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Decision = Literal["pass", "fail", "insufficient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """``margin``: how far the measured value is on the right side of its bound (negative: failed)."""
+
+    name: str
+    passed: bool
+    margin: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``promote``: what follows by policy when nothing is held. ``rows``: holdout rows judged."""
+
+    decision: Decision
+    promote: bool
+    rows: int
+    champion: float
+    candidate: float
+    checks: tuple[Check, ...]
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        return tuple(check.reason for check in self.checks)

@@ -1,0 +1,1 @@
+"""Ways not to forget: one file each, named in ``catalog``. Imports nothing of ``daemon``."""
