@@ -1,0 +1,67 @@
+# Everything runs from a fresh checkout with Python >= 3.11 and make. Targets: README, "make" section.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test run check chaos bench lock
+
+help:
+	@echo "make demo     the daemon on the embedded stream, fed by a simulator"
+	@echo "make test     the test suite"
+	@echo "make run      the daemon alone, on config.yaml"
+	@echo "make install  only create $(VENV) and install everything there"
+	@echo "make check    formatter, linter, types, import contracts, docs in step with code"
+	@echo "make chaos    the long fault rounds"
+	@echo "make bench    what we claim, measured"
+	@echo "make lock     resolve requirements.lock anew from pyproject.toml"
+
+install: $(STAMP)
+
+$(BIN)/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "retaind needs Python >= 3.11; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try: make PYTHON=python3.12 install" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+# The stamp is older than what it was made from whenever either file changes.
+$(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
+	@echo "Installing into $(VENV): 6.5 GB on disk with torch's CUDA libraries, unless they are in uv's cache already."
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --require-hashes requirements.lock
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@touch $(STAMP)
+
+# Nothing that is measured or tested may reach a network, a tracker, or more than one core by accident.
+test check chaos bench demo: export HF_HUB_OFFLINE = 1
+test check chaos bench demo: export WANDB_MODE = disabled
+test check chaos bench demo: export OMP_NUM_THREADS = 1
+
+test: install
+	$(BIN)/pytest
+
+# pytest ends with 5 where no test is marked chaos.
+chaos: install
+	@$(BIN)/pytest -m chaos --timeout=1800 || \
+	  { code=$$?; test $$code -eq 5 || exit $$code; echo "make chaos: no fault round is marked 'chaos' yet; nothing was run."; }
+
+check: install
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m daemon.config.reference --check docs/reference/config.md
+
+run: install
+	$(BIN)/retaind run --config config.yaml
+
+demo: install
+	$(BIN)/retaind demo
+
+bench: install
+	$(BIN)/retaind bench
+
+lock: | $(BIN)/uv
+	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --group dev --quiet --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --output-file requirements.lock

@@ -1,0 +1,87 @@
+"""What no single key can show: combinations that cannot work."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+from daemon.config.models import Config
+from daemon.config.problems import problem
+from daemon.errors import ConfigError
+
+Finding = tuple[str, object, str]
+"""(key, value, what is allowed)"""
+
+
+def check_combinations(config: Config, provenance: Mapping[str, str]) -> None:
+    """Raises ConfigError with one line for each combination that cannot work."""
+    lines = [
+        problem(key, value, allowed, "" if provenance.get(key, "default") == "default" else provenance[key])
+        for check in CHECKS
+        for key, value, allowed in check(config)
+    ]
+    if lines:
+        raise ConfigError("\n".join(lines))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach ``host``."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _open_door(config: Config) -> Iterator[Finding]:
+    if not is_loopback(config.http.host) and config.http.token is None:
+        yield (
+            "http.host",
+            config.http.host,
+            "anything but loopback needs a token: set RETAIND_HTTP_TOKEN or http.token_file",
+        )
+
+
+def _stream_kind(config: Config) -> Iterator[Finding]:
+    if config.stream.kind == "kafka":
+        yield "stream.kind", "kafka", "not built yet: use embedded"
+
+
+def _topics(config: Config) -> Iterator[Finding]:
+    outputs = config.stream.outputs.model_dump()
+    read: dict[str, int] = {}
+    for index, entry in enumerate(config.stream.inputs):
+        key = f"stream.inputs.{index}.topic"
+        if entry.topic in read:
+            yield key, entry.topic, f"is read by stream.inputs.{read[entry.topic]} already; each topic once"
+        read.setdefault(entry.topic, index)
+        for name, topic in outputs.items():
+            if topic == entry.topic:
+                yield key, entry.topic, f"is stream.outputs.{name} too; the daemon must not read its own answers"
+
+
+def _splits(config: Config) -> Iterator[Finding]:
+    for name, task in config.tasks.items():
+        kept = task.split.validation_ratio + task.split.holdout_ratio
+        if kept >= 1:
+            yield (
+                f"tasks.{name}.split.holdout_ratio",
+                task.split.holdout_ratio,
+                f"with validation_ratio {task.split.validation_ratio} nothing is left to train; their sum must be < 1",
+            )
+
+
+def _labels(config: Config) -> Iterator[Finding]:
+    for name, task in config.tasks.items():
+        key = f"tasks.{name}.labels.known"
+        known: Sequence[str] = task.labels.known
+        if task.labels.mode == "closed" and not known:
+            yield key, known, "with labels.mode closed the allowed labels must stand here"
+        if len(set(known)) != len(known):
+            yield key, known, "each label once"
+        if len(known) > task.labels.max_labels:
+            yield key, f"{len(known)} labels", f"more than labels.max_labels {task.labels.max_labels}"
+
+
+CHECKS: Sequence[Callable[[Config], Iterator[Finding]]] = (_open_door, _stream_kind, _topics, _splits, _labels)
