@@ -15,6 +15,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Ratio = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
+Device = Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
 
 
 class Section(BaseModel):
@@ -213,9 +214,12 @@ class AdamW(Section):
     kind: Literal["adamw"] = "adamw"
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Decoupled; not applied to biases and norms."""
-    beta1: Ratio = 0.9
-    beta2: Ratio = 0.999
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Decay of the running mean of gradients."""
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the running mean of squared gradients."""
     epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the root of the mean square."""
 
 
 class Training(Section):
@@ -239,7 +243,7 @@ class Training(Section):
     """Epochs without a better validation loss before training stops; 0: never. The best epoch is kept."""
     threads: Positive = 1
     """CPU threads of the trainer."""
-    device: str = "auto"
+    device: Device = "auto"
     """auto, cpu, cuda or cuda:N."""
 
 
@@ -308,7 +312,7 @@ class BufferConfig(Section):
 
 
 class Predict(Section):
-    device: str = "auto"
+    device: Device = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: Positive = 1
     """CPU threads."""
@@ -321,7 +325,7 @@ class Predict(Section):
 
 
 class Learn(Section):
-    device: str = "auto"
+    device: Device = "auto"
     """auto, cpu, cuda or cuda:N."""
     threads: Positive = 1
     """CPU threads."""

@@ -1,0 +1,76 @@
+"""``retaind config show`` and ``retaind check-config``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from daemon.cli.options import Options, common
+
+
+@click.group()
+def config() -> None:
+    """The configuration as it is in force.
+
+    \b
+    Example:
+      retaind config show
+    """
+
+
+@config.command()
+@common
+def show(options: Options) -> None:
+    """Print each value of the configuration with where it came from; secrets are redacted.
+
+    \b
+    Example:
+      RETAIND_HTTP__PORT=8091 retaind config show --set predict.threads=2
+    """
+    from daemon.config.provenance import values_of
+
+    loaded = options.load()
+    values = values_of(loaded.config)
+    document = {key: {"value": value, "from": loaded.provenance[key]} for key, value in values.items()}
+    width = max(len(key) for key in values)
+    lines = [f"{key:<{width}}  {json.dumps(value)}  # {loaded.provenance[key]}" for key, value in values.items()]
+    options.emit(document, "\n".join(lines))
+
+
+@click.command("check-config")
+@click.option(
+    "--sample",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Sample records, one a line: show what becomes of each.",
+)
+@click.option("--topic", metavar="TOPIC", help="The input topic whose decoder reads the sample [default: the first].")
+@common
+def check_config(options: Options, sample: Path | None, topic: str | None) -> None:
+    """Check the configuration without starting anything; with --sample, decode sample records too.
+
+    Exit status 1 where a sample record would go to the dead-letter topic.
+
+    \b
+    Example:
+      retaind check-config --sample tickets.jsonl
+    """
+    loaded = options.load()
+    rows = []
+    if sample is not None:
+        from daemon.cli.sample import decode_file
+
+        rows = decode_file(loaded.config, sample, topic)
+    tasks = ", ".join(loaded.config.tasks)
+    lines = [f"configuration: valid (tasks: {tasks})", *(row.line() for row in rows)]
+    dead = sum(1 for row in rows if row.reason is not None)
+    if rows:
+        lines.append(f"{len(rows) - dead} of {len(rows)} records are events, {dead} would be dead letters")
+    options.emit(
+        {"valid": True, "tasks": list(loaded.config.tasks), "sample": [row.document() for row in rows]},
+        "\n".join(lines),
+    )
+    if dead:
+        raise click.exceptions.Exit(1)
