@@ -21,6 +21,8 @@ class FastWeights(Protocol):
     cursor: int
     """``seq`` of the last change folded: ``labels_seen`` of a prediction."""
     labels: tuple[str, ...]
+    layers: int
+    """How many of the encoder's last layers make the features."""
 
     def probabilities(self, features: Array) -> Array:
         """[B, D] features -> [B, C] over ``labels``; [B, 0] before the first label."""
@@ -39,7 +41,12 @@ class HeadState(Protocol):
 
     kind: str
     cursor: int
-    labels: tuple[str, ...]
+    layers: int
+    """How many of the encoder's last layers make the features."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes that have members."""
 
     def add(self, key: bytes, event_id: str, label: str, features: Array) -> None:
         """Fold one train label; ``features`` [D] of that input."""
