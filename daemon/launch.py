@@ -1,0 +1,112 @@
+"""Each role as a running process: take the lock, wire the rooms, run until told to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import structlog
+
+from daemon.app import Rooms, make_ingest, make_learner
+from daemon.roles.control import Control
+from daemon.roles.lock import RoleLock
+
+log = structlog.get_logger(__name__)
+
+
+def stop_on_signals() -> threading.Event:
+    """Set by the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stop = threading.Event()
+
+    def first(number: int, frame: object) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, first)
+    signal.signal(signal.SIGINT, first)
+    return stop
+
+
+def run_ingest(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
+    """Records into the buffer. Never imports torch."""
+    with RoleLock(rooms.paths.root, "ingest").acquire(standby=standby):
+        role = make_ingest(rooms, rooms.source(), rooms.sink())
+        log.info("ready", role="ingest")
+        role.run(stop)
+
+
+def run_learn(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
+    """Folds, trains, judges, swaps."""
+    from daemon.roles.learn import LearnRole
+
+    device = _torch(rooms.config.learn.threads, rooms.config.learn.device)
+    with RoleLock(rooms.paths.root, "learn").acquire(standby=standby):
+        sink = rooms.sink()
+        rooms.writer_ready(stop)
+        make: Callable[[], Mapping[str, Any]] = lambda: {  # noqa: E731
+            task: make_learner(rooms, task, device, sink=sink, lag=rooms.lag) for task in rooms.config.tasks
+        }
+        role = LearnRole(make, rooms.registry, rooms.clock, Control(rooms.paths.control))
+        role.open()
+        log.info("ready", role="learn")
+        role.run(stop)
+
+
+def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
+    """Answers the stream's requests and HTTP."""
+    from daemon.doors import Doors
+    from daemon.http.app import serve
+    from daemon.roles.predict import RequestLoop
+    from daemon.serving.predictor import Predictor
+    from daemon.serving.watch import Watcher
+
+    config = rooms.config
+    device = _torch(config.predict.threads, config.predict.device)
+    predictor = Predictor(config.predict.max_batch_tokens, config.predict.max_queue, rooms.observer)
+    watcher = Watcher(rooms.registry, rooms.paths.heads, predictor, list(config.tasks), device, rooms.observer)
+    sink = rooms.sink()
+    loop = RequestLoop(
+        rooms.source(".predict", predict_only=True),
+        sink,
+        predictor,
+        rooms.decoders(predict_only=True),
+        rooms.schemas,
+        rooms.clock,
+        config.stream.outputs.predictions,
+        config.predict.top_k,
+    )
+    doors = Doors(rooms, predictor, watcher, sink)
+    server = serve(doors.application(), config.http.host, config.http.port)
+    watcher.start()
+    requests = threading.Thread(target=_when_ready, args=(watcher, loop, stop), name="requests")
+    requests.start()
+    log.info("listening", role="predict", host=config.http.host, port=server.port)
+    stop.wait()
+    requests.join()
+    server.close()
+    watcher.close()
+    predictor.close()
+
+
+def _when_ready(watcher: Any, loop: Any, stop: threading.Event) -> None:
+    while not stop.is_set() and not watcher.all_ready():
+        stop.wait(0.05)
+    if not stop.is_set():
+        log.info("ready", role="predict")
+        loop.run(stop)
+
+
+def _torch(threads: int, device: str) -> Any:
+    import torch
+
+    torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+ROLES: Mapping[str, Callable[..., None]] = {"ingest": run_ingest, "learn": run_learn, "predict": run_predict}

@@ -1,0 +1,55 @@
+"""What people ask of the learner: each command is one function over the registry.
+
+The learner executes them in order while it runs; with no daemon running the command line takes the
+learner's lock and executes the same functions. A promoted or rolled-back alias is all there is to it:
+learner and predictors follow the alias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from daemon.clock import Clock
+from daemon.errors import CommandRefused
+from daemon.registry.version import Registry
+
+Outcome = Mapping[str, Any]
+
+
+def promote(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
+    """Serve ``args["version"]`` whatever the gate said; ``args["hold"]`` keeps it until the next promotion."""
+    version = registry.load(str(args["version"]))
+    if version.meta.task != task:
+        raise CommandRefused(
+            f"version {version.id} belongs to task {version.meta.task!r}, not {task!r}: name one of `versions list`"
+        )
+    if registry.alias(task, "champion") != version.id:
+        details = {"hold": bool(args.get("hold", False)), "forced": True}
+        registry.promote(task, version.id, who=who, why=why, time=clock.now(), details=details)
+    return {"task": task, "champion": version.id}
+
+
+def rollback(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
+    """Serve the previous champion with its last HeadState; nothing is promoted by itself until someone promotes."""
+    return {"task": task, "champion": registry.rollback(task, who=who, why=why, time=clock.now()), "held": True}
+
+
+def pause(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
+    """Start no update by itself; labels are folded all the same."""
+    registry.record("paused", task, None, who=who, why=why, time=clock.now())
+    return {"task": task, "paused": True}
+
+
+def resume(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
+    registry.record("resumed", task, None, who=who, why=why, time=clock.now())
+    return {"task": task, "paused": False}
+
+
+COMMANDS: Mapping[str, Callable[[Registry, Clock, str, Mapping[str, Any], str, str], Outcome]] = {
+    "promote": promote,
+    "rollback": rollback,
+    "pause": pause,
+    "resume": resume,
+}
+"""Commands that need nothing but the registry. ``train_now`` is the learner's own."""

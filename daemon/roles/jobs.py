@@ -1,0 +1,64 @@
+"""The jobs of one task on disk: which are unfinished, which attempt is complete.
+
+``jobs/ID/`` holds the frozen job, ``jobs/ID/out/attempt-N/`` what its attempts left, and
+``jobs/ID/done.json`` says that its outcome is in the history.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from daemon.update.job import UpdateJob, read_job
+
+
+class JobShelf:
+    """The directory of all jobs, numbered across tasks like versions."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def next_id(self) -> str:
+        taken = [int(path.name) for path in self._root.glob("[0-9]*") if path.name.isdigit()]
+        return f"{max(taken, default=0) + 1:06d}"
+
+    def directory(self, job_id: str) -> Path:
+        return self._root / job_id
+
+    def out(self, job_id: str) -> Path:
+        return self._root / job_id / "out"
+
+    def unfinished(self, task: str) -> Sequence[UpdateJob]:
+        """Complete jobs without an outcome, oldest first. Directories that a crash left half made go."""
+        found = []
+        for path in sorted(self._root.iterdir()):
+            if not (path / "job.json").is_file():
+                shutil.rmtree(path, ignore_errors=True)
+            elif not (path / "done.json").exists():
+                job = read_job(path)
+                if job.task == task:
+                    found.append(job)
+        return found
+
+    def complete_attempt(self, job_id: str) -> Path | None:
+        """The first attempt that ended with a result."""
+        attempts = sorted(self.out(job_id).glob("attempt-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+        return next((path for path in attempts if (path / "result.json").is_file()), None)
+
+    def finish(self, job_id: str, outcome: Mapping[str, Any]) -> None:
+        """Mark the job done and drop its rows (its manifest, progress and outcome stay)."""
+        directory = self.directory(job_id)
+        temporary = directory / "done.json.tmp"
+        temporary.write_bytes(orjson.dumps(outcome, option=orjson.OPT_SERIALIZE_NUMPY))
+        os.replace(temporary, directory / "done.json")
+        for path in directory.glob("*.jsonl"):
+            path.unlink()
+        for name in ("parent", "fast"):
+            shutil.rmtree(directory / name, ignore_errors=True)
+        for attempt in self.out(job_id).glob("attempt-*/version"):
+            shutil.rmtree(attempt, ignore_errors=True)

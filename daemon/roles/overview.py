@@ -1,0 +1,60 @@
+"""What people see of the state: the same documents for the command line and HTTP. Reads files only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from daemon.buffer.ports import BufferReader
+from daemon.config.paths import StatePaths
+from daemon.heads.store import state_cursor
+from daemon.registry.version import Alias, Registry, Version
+from daemon.roles.standing import standing
+
+ALIASES: tuple[Alias, ...] = ("champion", "previous")
+
+
+def version_row(registry: Registry, version: Version) -> dict[str, Any]:
+    """One line of a list of versions."""
+    task = version.meta.task
+    verdict = next((e for e in reversed(registry.history(task, version.id)) if e.kind == "verdict"), None)
+    return {
+        "id": version.id,
+        "task": task,
+        "created": version.created,
+        "parent": version.meta.parent,
+        "cursor": version.meta.cursor,
+        "tune": version.meta.tune["kind"],
+        "verdict": verdict.details["decision"] if verdict else "-",
+        "aliases": [alias for alias in ALIASES if registry.alias(task, alias) == version.id],
+    }
+
+
+def task_status(registry: Registry, reader: BufferReader | None, paths: StatePaths, task: str) -> dict[str, Any]:
+    """Where one task stands."""
+    now = standing(registry, task)
+    champion = registry.alias(task, "champion")
+    stats = asdict(reader.stats(task)) if reader is not None else None
+    return {
+        "task": task,
+        "champion": champion,
+        "previous": registry.alias(task, "previous"),
+        "snapshot_cursor": state_cursor(paths.head(task, champion)) if champion else None,
+        "covered": now.covered,
+        "held": now.held,
+        "paused": now.paused,
+        "rejections": now.rejections,
+        "buffer": stats,
+    }
+
+
+def text_of(document: Mapping[str, Any], indent: str = "") -> str:
+    """A nested document as aligned lines."""
+    lines = []
+    for key, value in document.items():
+        if isinstance(value, Mapping):
+            lines += [f"{indent}{key}", text_of(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{key:<18}{value}")
+    return "\n".join(lines)
