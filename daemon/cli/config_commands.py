@@ -57,7 +57,10 @@ def check_config(options: Options, sample: Path | None, topic: str | None) -> No
     Example:
       retaind check-config --sample tickets.jsonl
     """
+    from daemon.app import check_plugins
+
     loaded = options.load()
+    check_plugins(loaded.config)
     rows = []
     if sample is not None:
         from daemon.cli.sample import decode_file

@@ -41,24 +41,21 @@ class Options:
     json: bool
 
     def load(self) -> Loaded:
-        """The configuration, its strategies checked against the catalogue. Raises ConfigError.
+        """The configuration. Without ``--config``: ``config.yaml`` of the current directory where there is one.
 
-        Without ``--config``: ``config.yaml`` of the current directory where there is one.
+        Raises ConfigError. Names of strategies and their options are checked by ``daemon.app``.
         """
-        from daemon.cli.strategies_check import check_strategies
         from daemon.config.load import load
 
         file = self.file
         if file is None and DEFAULT_FILE.is_file():
             file = DEFAULT_FILE
         try:
-            loaded = load(file, self.sets, os.environ)
+            return load(file, self.sets, os.environ)
         except ConfigError as error:
             if file is None:
                 raise ConfigError(f"{error}\n(there is no {DEFAULT_FILE} here; --config FILE names another)") from None
             raise
-        check_strategies(loaded.config)
-        return loaded
 
     def emit(self, document: Mapping[str, Any], text: str) -> None:
         """Print the one result of a command: the document with ``--json``, else the text."""

@@ -51,6 +51,8 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
     "tag:yaml.org,2002:str": str,
 }
 
+_PLAIN = frozenset({*_SCALARS, "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+
 
 def read_document(text: str, name: str) -> Tree:
     """The mapping in ``text``; ``name`` is what errors and origins call it (``config.yaml:12``).
@@ -60,7 +62,10 @@ def read_document(text: str, name: str) -> Tree:
     root = _compose(text, name)
     if root is None:
         return {}
-    tree = _convert(root, name, "", lines=True)
+    try:
+        tree = _convert(root, name, "", lines=True)
+    except RecursionError:
+        raise ConfigError(f"{name}: an anchor refers to itself") from None
     if isinstance(tree, Given):
         raise ConfigError(f"{name}: must be a mapping of keys, not {_short(tree.value)}")
     return tree
@@ -73,29 +78,28 @@ def read_value(text: str, origin: str, key: str) -> Node:
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:
-    loader = _Loader(text)
     try:
-        return loader.get_single_node()
+        return yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark is not None else ""
         raise ConfigError(f"{name}{line}: not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML: {str(error).splitlines()[0]}") from None
-    finally:
-        loader.dispose()
 
 
 def _convert(node: yaml.Node, name: str, key: str, *, lines: bool) -> Node:
     origin = f"{name}:{node.start_mark.line + 1}" if lines else name
+    if node.tag not in _PLAIN:
+        raise ConfigError(f"{origin}: {key}: tag {node.tag} is not allowed; write plain YAML")
     if isinstance(node, yaml.MappingNode):
         return _mapping(node, name, key, lines=lines)
     if isinstance(node, yaml.SequenceNode):
         items = [_convert(item, name, f"{key}.{index}", lines=lines) for index, item in enumerate(node.value)]
         return Given(items, origin, key)
-    convert = _SCALARS.get(node.tag)
-    if convert is None:
-        raise ConfigError(f"{origin}: {key}: tag {node.tag} is not allowed; write plain YAML")
-    return Given(convert(node.value), origin, key)
+    try:
+        return Given(_SCALARS[node.tag](node.value), origin, key)
+    except (KeyError, ValueError):  # only an explicit tag can disagree with its value
+        raise ConfigError(f"{origin}: {key} = {node.value!r}: does not fit its tag {node.tag}") from None
 
 
 def _mapping(node: yaml.MappingNode, name: str, key: str, *, lines: bool) -> Tree:
