@@ -1,0 +1,217 @@
+"""What answers: a version's model and the fast head's weights at one cursor, as one immutable thing.
+
+Guarantees:
+
+1. Every answer carries the version and ``labels_seen`` of exactly the weights that made it.
+2. Text is tokenised by the version's own tokenizer.
+3. :func:`load_served` gives a model whose files have the manifest's hashes and which has answered a
+   probe with finite numbers of the right shapes, or raises VersionError.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from daemon.errors import RetaindError, VersionCorrupt, VersionError, VersionIncomplete
+from daemon.events import Input, LabelValue
+from daemon.heads import store as head_store
+from daemon.heads.blend import DEFAULT_BLEND, blend
+from daemon.heads.ports import FastWeights
+from daemon.models.tokens import Tokenizer
+from daemon.models.tuned import TunedModel, load_tuned
+from daemon.registry.version import Version
+from daemon.serving.batching import pieces
+from daemon.tasks import get_task
+from daemon.tasks.base import Floats, Task
+from strategies.base import Example, Outputs
+
+FORWARD_TOKENS = 8192
+"""Longer lists are cut into forwards of at most so many tokens."""
+
+PROBES = (Input(text="ok"), Input(text="a probe of some words, so that a batch has rows of different lengths"))
+NO_LABELS: Mapping[str, Any] = {"label": None, "reason": "no_labels_yet"}
+
+
+class ServedModel:
+    """Immutable. ``blend`` is the tuned head's weight in the answer; ``weights`` None: it answers alone."""
+
+    def __init__(
+        self,
+        version: Version,
+        model: TunedModel,
+        tokenizer: Tokenizer,
+        weights: FastWeights | None,
+        blend: float,
+        task: Task,
+    ) -> None:
+        self.version = version
+        self.model = model
+        self.tokenizer = tokenizer
+        self.weights = weights
+        self.blend = blend
+        self.task = task
+        tuned = tuple(model.labels)
+        known = set(tuned)
+        self.labels: tuple[str, ...] = (*tuned, *(x for x in (weights.labels if weights else ()) if x not in known))
+        """All that can be answered: the tuned head's classes, then those only the fast head has."""
+
+    @property
+    def version_id(self) -> str:
+        return self.version.id
+
+    @property
+    def labels_seen(self) -> int:
+        """``seq`` of the last change that the answer knows of."""
+        return self.version.meta.cursor if self.weights is None else self.weights.cursor
+
+    @property
+    def encoding(self) -> Hashable:
+        """Equal for models that tokenise alike, so that waiting requests need not be tokenised again."""
+        files = {name: sha256 for name, sha256 in self.version.files.items() if name.startswith("tokenizer/")}
+        return self.version.meta.task_type, self.version.meta.max_tokens, tuple(sorted(files.items()))
+
+    def with_weights(self, weights: FastWeights, blend: float) -> ServedModel:
+        """The same version with other fast weights; encoder and head are shared.
+
+        Raises VersionCorrupt for weights that were not made on this encoder's features.
+        """
+        made = ServedModel(self.version, self.model, self.tokenizer, weights, blend, self.task)
+        if weights.labels:
+            width = weights.layers * self.model.encoder.hidden_size
+            try:
+                odds = weights.probabilities(np.full((1, width), width**-0.5, np.float32))
+            except ValueError as error:
+                raise VersionCorrupt(
+                    f"version {self.version_id}: fast weights do not fit its encoder: {error}"
+                ) from error
+            _check(self.version_id, "fast probabilities", odds, (1, len(weights.labels)))
+        return made
+
+    def encode(self, inputs: Sequence[Input]) -> list[Example]:
+        """Tokenise; may run in any thread."""
+        return self._encode([(value, None) for value in inputs])
+
+    def answer(self, inputs: Sequence[Input], top_k: int) -> list[Mapping[str, Any]]:
+        """For each input the task's fields of a prediction, with ``version`` and ``labels_seen``."""
+        return self.answer_encoded(self.encode(inputs), top_k)
+
+    def answer_encoded(self, examples: Sequence[Example], top_k: int) -> list[Mapping[str, Any]]:
+        """The same for what :meth:`encode` made."""
+        stamp = {"version": self.version_id, "labels_seen": self.labels_seen}
+        answers = self.answers(examples)
+        if answers.shape[1] == 0:
+            return [{**NO_LABELS, **stamp} for _ in examples]
+        return [{**fields, **stamp} for fields in self.task.decode(answers, self.labels, top_k)]
+
+    @torch.inference_mode()
+    def answers(self, examples: Sequence[Example]) -> Floats:
+        """Activated outputs [B, C] over ``labels`` ([B, 0] where there are none): one forward for both heads."""
+        parts = [self._forward(piece) for piece in pieces(examples, FORWARD_TOKENS)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)))
+
+    def unit_scores(self, rows: Sequence[tuple[Input, LabelValue]]) -> Floats:
+        """[N, k] scores of labelled inputs, as the gate counts them; chosen among all ``labels``."""
+        examples = self._encode(rows)
+        return self.task.unit_scores(self.answers(examples), [example.target for example in examples])
+
+    @torch.inference_mode()
+    def features(self, inputs: Sequence[Input], layers: int | None = None) -> NDArray[np.float32]:
+        """[B, layers * H] features that fast heads are folded on.
+
+        ``layers``: the HeadState's; left out, those of the weights. Raises ValueError where neither says.
+        """
+        wanted = layers if layers is not None else self.weights.layers if self.weights is not None else 0
+        if wanted < 1:
+            raise ValueError("layers: not given, and there are no fast weights to tell; pass the HeadState's layers")
+        parts = [
+            _numpy(self.model.encoder(piece, layers=wanted).features)
+            for piece in pieces(self.encode(inputs), FORWARD_TOKENS)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, wanted * self.model.encoder.hidden_size), np.float32)
+
+    def warm(self) -> None:
+        """Answer a probe. Raises VersionCorrupt where shapes are wrong or a number is not finite."""
+        examples = self.encode(PROBES)
+        if any(not example.token_ids for example in examples):
+            raise VersionCorrupt(f"version {self.version_id}: its tokenizer makes nothing of a probe")
+        width = self.model.encoder.hidden_size
+        _check(self.version_id, "features", self.features(PROBES, layers=1), (len(PROBES), width))
+        width = 1 if not self.task.has_classes and self.model.head is not None else len(self.labels)
+        _check(self.version_id, "answers", self.answers(examples), (len(PROBES), width))
+
+    def _encode(self, rows: Sequence[tuple[Input, LabelValue | None]]) -> list[Example]:
+        size = self.version.meta.max_tokens
+        return [self.task.encode("", value, label, self.labels, self.tokenizer, size) for value, label in rows]
+
+    def _forward(self, examples: Sequence[Example]) -> Floats:
+        weights = self.weights if self.weights is not None and self.weights.labels else None
+        encoded = self.model.encoder(examples, layers=0 if weights is None else weights.layers)
+        tuned: Floats = np.zeros((len(examples), 0))
+        if self.model.head is not None:
+            logits = self.model.head(encoded.pooled)
+            tuned = self.task.activate(Outputs(encoded.pooled, logits, encoded.lengths, encoded.hidden))
+        if weights is None:
+            return tuned
+        fast = weights.probabilities(_numpy(encoded.features))
+        return blend(tuned, self.model.labels, fast, weights.labels, self.blend)[0]
+
+
+def load_served(version: Version, heads_dir: Path | None, device: torch.device) -> ServedModel:
+    """Verify hashes, load, warm.
+
+    ``heads_dir``: where this version's fast weights lie (``heads/TASK/VERSION``); None, or nothing saved
+    there yet: the tuned head answers alone. Raises VersionError for whatever keeps it from answering.
+    """
+    try:
+        _verify(version)
+        served = ServedModel(
+            version,
+            load_tuned(version.path, version.meta, device),
+            Tokenizer.load(version.path / "tokenizer"),
+            None,
+            DEFAULT_BLEND,
+            get_task(version.meta.task_type),
+        )
+        served.warm()
+        if heads_dir is None or head_store.weights_stamp(heads_dir) is None:
+            return served
+        return served.with_weights(*head_store.load_weights(heads_dir))
+    except VersionError:
+        raise
+    except (RetaindError, SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        raise VersionError(f"version {version.id} does not load: {error}") from error
+
+
+def _verify(version: Version) -> None:
+    for name, expected in version.files.items():
+        try:
+            with (version.path / name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+        except FileNotFoundError as error:
+            raise VersionIncomplete(f"version {version.id}: {name} is missing; restore it or roll back") from error
+        if found != expected:
+            raise VersionCorrupt(
+                f"version {version.id}: {name} has SHA-256 {found}, the manifest says {expected}; "
+                "restore it or roll back"
+            )
+
+
+def _numpy(features: torch.Tensor | None) -> NDArray[np.float32]:
+    if features is None:
+        raise ValueError("features: the encoder gave none; ask it for layers")
+    return np.asarray(features.float().cpu().numpy(), np.float32)
+
+
+def _check(version_id: str, what: str, found: Floats, shape: tuple[int, ...]) -> None:
+    if found.shape != shape:
+        raise VersionCorrupt(f"version {version_id}: {what} of a probe have shape {found.shape}, not {shape}")
+    if not np.isfinite(found).all():
+        raise VersionCorrupt(f"version {version_id}: {what} of a probe are not finite")
