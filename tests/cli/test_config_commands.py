@@ -1,0 +1,93 @@
+"""``config show`` and ``check-config``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from daemon.cli.options import one_task
+from daemon.config.load import load
+from daemon.errors import ConfigError
+from tests.cli.run import document, retaind
+
+CONFIG = "tasks: {support: {}}\nhttp: {port: 8091}\n"
+EVENT = {"id": "t1", "time": "2026-11-23T10:00:00Z", "text": "my card is lost", "label": "card_lost"}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def test_show_prints_each_value_with_where_it_came_from(directory: Path) -> None:
+    # Given a value of each origin, one of them a secret
+    environ = {"RETAIND_PREDICT__TOP_K": "7", "RETAIND_HTTP_TOKEN": "hunter2"}
+    # When the configuration is shown
+    text = retaind("config", "show", "--set", "learn.threads=2", cwd=directory, environ=environ)
+    shown = document(retaind("config", "show", "--json", "--set", "learn.threads=2", cwd=directory, environ=environ))
+    # Then each says where it came from, and the secret is not there
+    assert shown["http.port"] == {"value": 8091, "from": "config.yaml:2"}
+    assert shown["predict.top_k"] == {"value": 7, "from": "RETAIND_PREDICT__TOP_K"}
+    assert shown["learn.threads"] == {"value": 2, "from": "--set"}
+    assert shown["tasks.support.gate.min_rows"] == {"value": 100, "from": "default"}
+    assert shown["http.token"] == {"value": "***", "from": "RETAIND_HTTP_TOKEN"}
+    assert "hunter2" not in text.stdout + text.stderr
+    assert len(text.stdout.splitlines()) == len(shown)
+
+
+def test_the_file_can_be_named_by_option_or_variable(directory: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.yaml"
+    other.write_text("tasks: {other: {}}\n")
+    for arguments, environ in ((["--config", str(other)], {}), ([], {"RETAIND_CONFIG": str(other)})):
+        shown = document(retaind("config", "show", "--json", *arguments, cwd=directory, environ=environ))
+        assert shown["tasks.other.type"]["value"] == "sequence"
+
+
+def test_check_config_accepts_what_is_valid(directory: Path) -> None:
+    result = retaind("check-config", "--json", cwd=directory)
+    assert result.returncode == 0, result.stderr
+    assert document(result) == {"valid": True, "tasks": ["support"], "sample": []}
+
+
+def test_check_config_refuses_a_strategy_that_is_not_there(directory: Path) -> None:
+    result = retaind("check-config", "--set", "defaults.strategies=[{name: repaly}]", cwd=directory)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "repaly" in result.stderr
+
+
+def test_check_config_shows_what_becomes_of_sample_records(directory: Path) -> None:
+    # Given an event, a line that is not JSON, and an event of a task that is not configured
+    lines = [json.dumps(EVENT), "not json", json.dumps({**EVENT, "task": "sales"})]
+    (directory / "sample.jsonl").write_text("\n".join(lines) + "\n")
+    # When they are checked
+    result = retaind("check-config", "--json", "--sample", "sample.jsonl", cwd=directory)
+    # Then the first is an event of the only task and the others are dead letters with a reason
+    rows = document(result)["sample"]
+    assert result.returncode == 1
+    assert [row["outcome"] for row in rows] == ["event", "dead_letter", "dead_letter"]
+    assert rows[0]["event"]["task"] == "support"
+    assert rows[0]["event"]["input"] == {"text": "my card is lost"}
+    assert [row["reason"] for row in rows[1:]] == ["not_json", "unknown_task"]
+    # And as text, the same in a line for each
+    text = retaind("check-config", "--sample", "sample.jsonl", cwd=directory).stdout.splitlines()
+    assert len(text) == 5
+    assert text[-1] == "1 of 3 records are events, 2 would be dead letters"
+
+
+def test_a_topic_that_is_not_read_is_refused(directory: Path) -> None:
+    (directory / "sample.jsonl").write_text(json.dumps(EVENT) + "\n")
+    result = retaind("check-config", "--sample", "sample.jsonl", "--topic", "nope", cwd=directory)
+    assert result.returncode == 2
+    assert "stream.inputs has: retaind.labelled, retaind.requests" in result.stderr
+
+
+def test_the_task_may_be_left_out_while_there_is_one() -> None:
+    one = load(None, ["tasks.a={}"], {}).config
+    two = load(None, ["tasks.a={}", "tasks.b={}"], {}).config
+    assert (one_task(one, None), one_task(two, "b")) == ("a", "b")
+    for config, name in ((two, None), (one, "b")):
+        with pytest.raises(ConfigError, match="--task"):
+            one_task(config, name)
