@@ -1,0 +1,1 @@
+"""The durable store of events: one writer, any number of readers (see ``ports``)."""

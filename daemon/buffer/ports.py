@@ -62,6 +62,8 @@ class BufferStats:
     labels: Mapping[str, int]
     pending_labels: int
     last_seq: int
+    expired_labels: int = 0
+    """Labels that waited longer than ``buffer.pending_expiry_s`` for their event and were dropped."""
 
 
 class BufferWriter(Protocol):

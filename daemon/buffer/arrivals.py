@@ -1,0 +1,189 @@
+"""What an arrival does to the buffer: identity, revisions, retraction, erasure, labels alone.
+
+1. (task, id) is unique; the same statement again changes nothing.
+2. Of all labels stated for an id, in whatever order they arrive, the one that is latest by
+   (label_time, topic, partition, offset) holds; the others stand in the history.
+3. Of all inputs stated for an id, the latest by (record time, topic, partition, offset) holds.
+4. An erased id stays erased, an evicted one is not stored again.
+5. A change is logged only where a label is or was: what has no label taught nothing.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from daemon.buffer import outbox, pending
+from daemon.buffer.batch import ERASED, EVICTED, Batch
+from daemon.buffer.counts import TaskCount
+from daemon.buffer.pending import Statement
+from daemon.buffer.ports import Arrival
+from daemon.buffer.rows import (
+    Row,
+    id_digest,
+    order_of,
+    write_attributes,
+    write_label,
+    write_tokens,
+)
+from daemon.buffer.split import split_key
+from daemon.errors import StoreError
+from daemon.events import ChangeKind, Event, Input, Op
+
+
+def apply(batch: Batch, arrival: Arrival, now: float) -> dict[str, int]:
+    """Returns the outcomes that it counts as (see AppendReport); ``now`` is seconds since the epoch."""
+    event = arrival.event
+    task = batch.counts.task(event.task)
+    digest = id_digest(event.task, event.id)
+    row = batch.find(digest)
+    gone = 0 if row is not None else batch.gone(digest)
+    if event.op is Op.DELETE:
+        return {_erase(batch, task, row, gone, digest, event): 1}
+    if gone == ERASED or (row is not None and row.erased):
+        return {"ignored": 1}
+    if gone == EVICTED:
+        return {"duplicate" if event.input is not None else "ignored": 1}
+    said = _statement(arrival)
+    if row is not None:
+        return {_revise(batch, task, row, arrival, said): 1}
+    if event.input is None:
+        if said is None:
+            return {"ignored": 1}
+        fresh = pending.wait(batch.connection, task, digest, said, now)
+        return {"pending" if fresh else "duplicate": 1}
+    return _store(batch, task, digest, arrival, event.input, said)
+
+
+def _statement(arrival: Arrival) -> Statement | None:
+    event = arrival.event
+    if event.label is None and event.op is not Op.RETRACT:
+        return None
+    time = arrival.record_time if event.label_time is None else event.label_time
+    label = None if event.op is Op.RETRACT else write_label(event.label)
+    return Statement(order_of(time, arrival.origin), label, time, event.source)
+
+
+def _store(
+    batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, value: Input, said: Statement | None
+) -> dict[str, int]:
+    event = arrival.event
+    row = Row(
+        row=batch.counts.next_row,
+        task=task.id,
+        digest=digest,
+        id=event.id,
+        time=arrival.record_time if event.time is None else event.time,
+        text=value.text,
+        text_pair=value.text_pair,
+        tokens=write_tokens(value),
+        key=_key(arrival),
+        input_order=order_of(arrival.record_time, arrival.origin),
+        attributes=write_attributes(event.attributes),
+        split=None,
+        label=None,
+        label_time=None,
+        label_order=None,
+        source=event.source,
+        class_=batch.counts.class_of(task, None).id,
+        slot=None,
+        seq=0,
+        revision=0,
+        erased=0,
+    )
+    batch.counts.next_row += 1
+    batch.add(row, task)
+    waiting = pending.join(batch.connection, task, digest)
+    statements = sorted([*waiting, *([said] if said is not None else [])], reverse=True, key=lambda s: s.order)
+    for statement in statements:
+        _say(batch, task, row, statement)
+    outcomes = {"stored": 1}
+    if waiting and statements[0] is not said:
+        outcomes["late_label"] = 1
+    return outcomes
+
+
+def _revise(batch: Batch, task: TaskCount, row: Row, arrival: Arrival, said: Statement | None) -> str:
+    value = arrival.event.input
+    revised = value is not None and _new_input(batch, task, row, arrival, value)
+    outcome = _say(batch, task, row, said) if said is not None else "duplicate"
+    if revised and outcome in ("duplicate", "ignored"):
+        return "revision"
+    return outcome
+
+
+def _new_input(batch: Batch, task: TaskCount, row: Row, arrival: Arrival, value: Input) -> bool:
+    order = order_of(arrival.record_time, arrival.origin)
+    if order <= row.input_order:
+        return False
+    batch.dirty(row)
+    row.input_order = order
+    key = _key(arrival)
+    if key == row.key:
+        return False
+    event = arrival.event
+    if row.seq:
+        batch.remember_input(row)
+    row.text, row.text_pair, row.tokens, row.key = value.text, value.text_pair, write_tokens(value), key
+    row.time = row.time if event.time is None else event.time
+    row.attributes = write_attributes(event.attributes) or row.attributes
+    row.revision += 1
+    if row.split is not None and task.split.by == "input":
+        batch.keep_split(task, key, row.split)
+    if row.label is not None:
+        batch.change(task, row, ChangeKind.INPUT, None)
+    return True
+
+
+def _say(batch: Batch, task: TaskCount, row: Row, said: Statement) -> str:
+    """Let a statement about a row's label count; returns the outcome."""
+    previous = row.label
+    same = said.label == previous and row.label_order is not None
+    if row.label_order is not None and said.order <= row.label_order:
+        if said.order < row.label_order and not same:
+            batch.remember_label(row, said.order, said.label, said.label_time, said.source)
+        return "duplicate" if same else "ignored"
+    if row.label_order is not None and not same:
+        batch.remember_label(row, row.label_order, previous, row.label_time, row.source)
+    first = row.label_order is None
+    batch.dirty(row)
+    row.label_order, row.label_time, row.source, row.label = said.order, said.label_time, said.source, said.label
+    if same:
+        return "duplicate"
+    if said.label is None and previous is None:
+        return "retracted"
+    if row.split is None:
+        attributes = orjson.loads(row.attributes) if row.attributes else {}
+        row.split = batch.split(task, split_key(task.split, row.key, attributes), said.label)
+    if row.seq:
+        row.revision += 1
+    batch.recount(task, row, (previous, False))
+    kind = ChangeKind.LABEL if previous is None else ChangeKind.RETRACT if said.label is None else ChangeKind.REVISE
+    batch.change(task, row, kind, previous)
+    if kind is ChangeKind.RETRACT:
+        return "retracted"
+    return "late_label" if first else "revision"
+
+
+def _erase(batch: Batch, task: TaskCount, row: Row | None, gone: int, digest: bytes, event: Event) -> str:
+    outbox.forget(batch.connection, event.task, event.id)
+    if row is None:
+        if gone == ERASED:
+            return "duplicate"
+        batch.bury(digest, ERASED)
+        pending.drop(batch.connection, task, digest)
+        return "erased"
+    if row.erased:
+        return "duplicate"
+    row.erased = 1
+    batch.dirty(row)
+    batch.recount(task, row, (row.label, False))
+    task.events -= 1
+    if row.label is not None:
+        batch.change(task, row, ChangeKind.ERASE, row.label)
+    return "erased"
+
+
+def _key(arrival: Arrival) -> bytes:
+    if arrival.key is None:
+        raise StoreError(f"event {arrival.event.id!r} of task {arrival.event.task!r} has an input but no key")
+    return arrival.key

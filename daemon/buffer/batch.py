@@ -1,0 +1,204 @@
+"""One append's unit of work: rows are looked up once, changed in memory, written at the end.
+
+Everything a batch does is inside the writer's transaction; :meth:`flush` writes it with a few
+prepared statements (the writer flushes the counters), so that 500 events cost 500 index look-ups and a handful of ``executemany``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import apsw
+
+from daemon.buffer.counts import Counts, TaskCount
+from daemon.buffer.ports import label_text
+from daemon.buffer.rows import COLUMNS, Row, Stored, read_label
+from daemon.buffer.split import TRAIN, decide
+from daemon.events import ChangeKind
+
+EVICTED, ERASED = 1, 2
+
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM events WHERE "
+_INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
+_UPDATE = f"UPDATE events SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(COLUMNS) if i)} WHERE row = ?1"
+_CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+BURY = "INSERT INTO gone VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE SET state = ?2"
+_INPUT = "INSERT OR IGNORE INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+_HISTORY = "INSERT OR IGNORE INTO label_history VALUES (?, ?, ?, ?, ?)"
+
+
+class Batch:
+    def __init__(self, connection: apsw.Connection, counts: Counts) -> None:
+        self.connection = connection
+        self.counts = counts
+        self._rows: dict[bytes, Row | None] = {}
+        self._by_row: dict[int, Row] = {}
+        self._homes: dict[int, int | None] = {}  # row -> class in class_rows as stored
+        self._new: list[Row] = []
+        self._dirty: dict[int, Row] = {}
+        self._gone: dict[bytes, int] = {}
+        self._splits: dict[tuple[int, bytes], int] = {}
+        self._new_splits: list[tuple[int, bytes, int]] = []
+        self._changes: list[tuple[Any, ...]] = []
+        self._inputs: list[tuple[Any, ...]] = []
+        self._history: list[tuple[Any, ...]] = []
+
+    def find(self, digest: bytes) -> Row | None:
+        """The kept (or hidden) row of an id."""
+        if digest in self._rows:
+            return self._rows[digest]
+        values = self.connection.execute(_SELECT + "digest = ?", (digest,)).fetchone()
+        row = Row(*values) if values is not None else None
+        self._rows[digest] = row
+        if row is not None:
+            self._by_row[row.row] = row
+            self._homes[row.row] = row.class_ if row.slot is not None else None
+        return row
+
+    def gone(self, digest: bytes) -> int:
+        """0, EVICTED or ERASED."""
+        state = self._gone.get(digest)
+        if state is None:
+            state = 0
+            if self.counts.any_gone:
+                state = self.connection.execute("SELECT state FROM gone WHERE digest = ?", (digest,)).get or 0
+            self._gone[digest] = state
+        return state
+
+    def bury(self, digest: bytes, state: int) -> None:
+        self._gone[digest] = state
+        self.counts.any_gone = True
+        self.connection.execute(BURY, (digest, state))
+
+    def add(self, row: Row, task: TaskCount) -> None:
+        self._rows[row.digest] = self._by_row[row.row] = row
+        self._homes[row.row] = None
+        self._new.append(row)
+        task.events += 1
+        self.counts.touched(row.class_).rows += 1
+
+    def dirty(self, row: Row) -> None:
+        self._dirty[row.row] = row
+
+    def split(self, task: TaskCount, key: bytes, label: Stored) -> int:
+        """The stored split of a key; decided and stored where it is first seen."""
+        place = (task.id, key)
+        side = self._splits.get(place)
+        if side is None:
+            side = self.connection.execute("SELECT split FROM splits WHERE task = ? AND key = ?", place).get
+            if side is None:
+                side = decide(task.split, key, self.counts.class_of(task, class_name(label)).train_rows)
+                self._new_splits.append((*place, side))
+            self._splits[place] = side
+        return side
+
+    def keep_split(self, task: TaskCount, key: bytes, side: int) -> None:
+        """Give a key that has none the split of its event (an input revision stays on its side)."""
+        place = (task.id, key)
+        if place not in self._splits:
+            stored = self.connection.execute("SELECT split FROM splits WHERE task = ? AND key = ?", place).get
+            if stored is None:
+                self._new_splits.append((*place, side))
+            self._splits[place] = side if stored is None else stored
+
+    def recount(self, task: TaskCount, row: Row, before: tuple[Stored, bool]) -> None:
+        """Move a row between classes and sides; ``before`` is its (label, hidden) until now."""
+        old_label, was_hidden = before
+        old = self.counts.touched(row.class_)
+        new = self.counts.class_of(task, class_name(row.label))
+        if not was_hidden:
+            old.rows -= 1
+            if old_label is not None:
+                self._side(task, row.split, old, -1)
+        row.class_ = new.id
+        if not row.erased:
+            new.rows += 1
+            if row.label is not None:
+                self._side(task, row.split, new, 1)
+
+    @staticmethod
+    def _side(task: TaskCount, side: int | None, entry: Any, amount: int) -> None:
+        if side == TRAIN:
+            entry.train_rows += amount
+        elif side is not None:
+            task.sides[side] += amount
+
+    def change(self, task: TaskCount, row: Row, kind: ChangeKind, previous: Stored) -> int:
+        """Log a change: ``row`` as it is now. Returns its seq."""
+        seq = self.counts.next_seq(task)
+        self._changes.append(
+            (row.task, seq, kind.value, row.row, row.seq, row.label, row.label_time, row.source, row.revision, previous)
+        )
+        row.seq = seq
+        return seq
+
+    def remember_input(self, row: Row) -> None:
+        """Keep the input in force for the changes so far; call it before the input changes."""
+        self._inputs.append(
+            (row.row, self.counts.last_seq + 1, row.time, row.text, row.text_pair, row.tokens, row.key, row.attributes)
+        )
+
+    def remember_label(self, row: Row, order: bytes, label: Stored, label_time: float | None, source: str) -> None:
+        self._history.append((row.row, order, label, label_time, source))
+
+    def flush(self) -> None:
+        db = self.connection
+        touched = {row.row: row for row in self._new} | self._dirty
+        self._leave_slots(touched)
+        self._take_slots(touched)
+        db.executemany(_INSERT, [row.values() for row in self._new])
+        fresh = {row.row for row in self._new}
+        db.executemany(_UPDATE, [row.values() for row in self._dirty.values() if row.row not in fresh])
+        db.executemany("INSERT INTO splits VALUES (?, ?, ?)", self._new_splits)
+        db.executemany(_CHANGE, self._changes)
+        db.executemany(_INPUT, self._inputs)
+        db.executemany(_HISTORY, self._history)
+
+    def _leave_slots(self, touched: dict[int, Row]) -> None:
+        """Rows that no longer train where they did: the class's last row takes their place."""
+        lasts: dict[int, int] = {}
+        for row in touched.values():
+            home = self._homes[row.row]
+            if home is None or (row.trains and row.class_ == home):
+                continue
+            self._lasts_of(home, lasts)
+            last = lasts[home]
+            slot = row.slot
+            assert slot is not None
+            if slot != last:
+                mover = self.connection.execute(
+                    "SELECT event FROM class_rows WHERE class = ? AND n = ?", (home, last)
+                ).get
+                self.connection.execute(
+                    "UPDATE class_rows SET event = ? WHERE class = ? AND n = ?", (mover, home, slot)
+                )
+                cached = self._by_row.get(mover)
+                if cached is not None:
+                    cached.slot = slot
+                self.connection.execute("UPDATE events SET slot = ? WHERE row = ?", (slot, mover))
+            self.connection.execute("DELETE FROM class_rows WHERE class = ? AND n = ?", (home, last))
+            lasts[home] = last - 1
+            row.slot = None
+            self._homes[row.row] = None
+
+    def _take_slots(self, touched: dict[int, Row]) -> None:
+        ends: dict[int, int] = {}
+        entries = []
+        for row in touched.values():
+            if row.trains and self._homes[row.row] is None:
+                self._lasts_of(row.class_, ends)
+                ends[row.class_] += 1
+                row.slot = ends[row.class_]
+                self._homes[row.row] = row.class_
+                entries.append((row.class_, row.slot, row.row))
+        self.connection.executemany("INSERT INTO class_rows VALUES (?, ?, ?)", entries)
+
+    def _lasts_of(self, class_id: int, lasts: dict[int, int]) -> None:
+        if class_id not in lasts:
+            last = self.connection.execute("SELECT max(n) FROM class_rows WHERE class = ?", (class_id,)).get
+            lasts[class_id] = -1 if last is None else last
+
+
+def class_name(label: Stored) -> str | None:
+    value = read_label(label)
+    return None if value is None else label_text(value)

@@ -1,0 +1,46 @@
+"""Which labels are let in (``labels`` of a task). Pure; the ingest role asks before it appends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from daemon.config.models import Labels
+from daemon.errors import DecodeError
+from daemon.events import LabelValue
+
+
+def admit(label: LabelValue, known_counts: Mapping[str, int], cfg: Labels) -> None:
+    """Raise DecodeError where ``label`` may not become a class.
+
+    ``known_counts`` maps the class names so far (as ``ports.label_text`` writes them) to their rows.
+    Reasons: ``unknown_label`` (``labels.mode: closed``), ``too_many_labels`` (``labels.max_labels``).
+    Numbers are no classes and always pass.
+    """
+    if isinstance(label, str):
+        names, known = {label}, known_counts.keys() | set(cfg.known)
+    elif isinstance(label, tuple):
+        names = set(label)
+        known = {part for joined in known_counts for part in joined.split("|")} | set(cfg.known)
+    else:
+        return
+    if cfg.mode == "closed":
+        unknown = names - set(cfg.known)
+        if unknown:
+            raise DecodeError(
+                "unknown_label",
+                f"label: {min(unknown)!r} is not in labels.known and labels.mode is closed; add it or mend the record",
+            )
+        return
+    new = names - known
+    if new and len(known | new) > cfg.max_labels:
+        raise DecodeError(
+            "too_many_labels",
+            f"label: {min(new)!r} would be class number {len(known | new)}, labels.max_labels is {cfg.max_labels}; "
+            "raise it or mend the record",
+        )
+
+
+def is_class(name: str, rows: int, cfg: Labels) -> bool:
+    """Whether a label with so many rows counts as a class: in ``quarantine`` an unknown one only from
+    ``labels.min_count`` rows on."""
+    return cfg.mode != "quarantine" or name in cfg.known or rows >= cfg.min_count
