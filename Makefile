@@ -28,7 +28,7 @@ $(BIN)/uv:
 
 # The stamp is older than what it was made from whenever either file changes.
 $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
-	@echo "Installing into $(VENV): 6.5 GB on disk with torch's CUDA libraries, unless they are in uv's cache already."
+	@echo "Installing into $(VENV): about 3.3 GB to fetch, 6.5 GB on disk (torch with its CUDA libraries); less where uv has them cached."
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --require-hashes requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $(STAMP)

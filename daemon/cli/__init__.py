@@ -28,6 +28,20 @@ class Entry(NamedTuple):
 
 
 COMMANDS: Mapping[str, Entry] = {
+    "run": Entry("daemon.cli.run:run", "Run the daemon, or one of its roles."),
+    "demo": Entry("daemon.cli.demo:demo", "Show the daemon learning, on a state directory of its own."),
+    "produce": Entry("daemon.cli.produce:produce", "Write a file of events into the stream."),
+    "predict": Entry("daemon.cli.predict:predict", "Answer a text with the served model."),
+    "backtest": Entry("daemon.cli.backtest:backtest", "Play labelled history and measure what would have been served."),
+    "bench": Entry("daemon.cli.bench:bench", "Measure what we claim."),
+    "status": Entry("daemon.cli.status:status", "Where every task stands."),
+    "train-now": Entry("daemon.cli.control_commands:train_now", "Start an update now."),
+    "versions": Entry("daemon.cli.versions:versions", "Versions of the model: list, show."),
+    "promote": Entry("daemon.cli.control_commands:promote", "Serve a version, whatever the gate said."),
+    "rollback": Entry("daemon.cli.control_commands:rollback", "Serve the previous champion again."),
+    "pause": Entry("daemon.cli.control_commands:pause", "Start no update by itself."),
+    "resume": Entry("daemon.cli.control_commands:resume", "Let updates start by themselves again."),
+    "buffer": Entry("daemon.cli.status:buffer", "The store of events: stats, export, erase."),
     "check-config": Entry("daemon.cli.config_commands:check_config", "Check the configuration, and sample records."),
     "config": Entry("daemon.cli.config_commands:config", "Show each value of the configuration with its origin."),
 }
