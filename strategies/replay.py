@@ -1,0 +1,56 @@
+"""Experience replay from all stored history at a fixed compute budget (Rolnick et al. 2019).
+
+Each step trains ``ratio`` old events for every new one. They come from a pool that the daemon drew
+from the whole buffer when the job was made, so the cost of an update does not grow with history.
+
+Guarantees:
+
+1. An epoch over n new events replays n x ratio old ones, to within one (fractions are carried over
+   from step to step); nothing is replayed while nothing is stored.
+2. No event of the pool is drawn a second time before every other one was drawn.
+3. The pool is bounded by n x ratio x ``pool_factor``, whatever is stored.
+
+No torch: the daemon's side plans with the same class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil
+
+from strategies.base import BaseStrategy, Example, PlanStats, PoolRequest, TrainContext
+from strategies.replay_options import ReplayOptions
+
+
+class Replay(BaseStrategy):
+    """Old events beside the new ones. Keeps nothing from one update to the next."""
+
+    def __init__(self, options: ReplayOptions) -> None:
+        self._options = options
+        self._order: list[int] = []
+        self._owed = 0.0
+
+    def plan(self, stats: PlanStats) -> Sequence[PoolRequest]:
+        """One request. More passes over the pool than epochs never happen, so fewer epochs ask for less."""
+        passes = min(self._options.pool_factor, float(stats.epochs))
+        wanted = min(stats.stored_events, ceil(stats.new_events * self._options.ratio * passes))
+        return (PoolRequest(wanted, self._options.policy),) if wanted > 0 else ()
+
+    def begin(self, context: TrainContext) -> None:
+        self._order, self._owed = [], 0.0
+
+    def extend(self, context: TrainContext, batch: Sequence[Example]) -> Sequence[Example]:
+        """``batch``, then round(len(batch) x ratio) examples of the pool."""
+        if not context.pool:
+            return batch
+        self._owed += len(batch) * self._options.ratio
+        count = int(self._owed)
+        self._owed -= count
+        return [*batch, *(replace(context.pool[self._draw(context)], replayed=True) for _ in range(count))]
+
+    def _draw(self, context: TrainContext) -> int:
+        if not self._order:
+            self._order = list(range(len(context.pool)))
+            context.rng.shuffle(self._order)
+        return self._order.pop()
