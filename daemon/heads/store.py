@@ -18,6 +18,8 @@ Guarantees:
 2. Nothing is loaded whose SHA-256 differs from the pointer's (VersionCorrupt).
 3. Reading while the writer replaces gives the old or the new one, never a mixture or an error: who
    finds the file gone reads the pointer again.
+4. Weights never go back: while a learner that was restarted catches up from its last state, the newer
+   weights of before answer on.
 
 No torch here: ingest's and the command line's processes may import it.
 """
@@ -40,7 +42,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
-from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt, VersionIncomplete
+from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt, VersionError, VersionIncomplete
 from daemon.heads import get_head
 from daemon.heads.ports import FastWeights, HeadKind, HeadState
 
@@ -74,11 +76,21 @@ def load_state(directory: Path) -> HeadState:
     return _made(directory, "state", lambda: kind.load_state(tensors, metadata))
 
 
-def save_weights(directory: Path, weights: FastWeights, blend: float) -> None:
-    """Write what predictors load, with the tuned head's weight in the answer (0 to 1). Raises OSError, ValueError."""
+def save_weights(directory: Path, weights: FastWeights, blend: float) -> bool:
+    """Write what predictors load, with the tuned head's weight in the answer (0 to 1).
+
+    False, and nothing written, where weights of a later cursor are there already. Raises OSError, ValueError.
+    """
     if not 0.0 <= blend <= 1.0:
         raise ValueError(f"blend: {blend}; allowed: 0 to 1")
+    try:
+        there = weights_cursor(directory)
+    except VersionError:  # broken: replaced by what is whole
+        there = None
+    if there is not None and there > weights.cursor:
+        return False
     _save(directory, "weights", weights, blend)
+    return True
 
 
 def load_weights(directory: Path) -> tuple[FastWeights, float]:

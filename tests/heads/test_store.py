@@ -68,6 +68,19 @@ def test_the_stamp_changes_with_each_save(tmp_path: Path) -> None:
     assert store.load_weights(tmp_path)[1] == 0.75
 
 
+def test_weights_never_go_back(tmp_path: Path) -> None:
+    # Given weights that have seen change 10
+    assert store.save_weights(tmp_path, weights(10), 0.5)
+    # When a learner that catches up saves those of change 4
+    assert not store.save_weights(tmp_path, weights(4), 0.5)
+    # Then the newer ones count
+    assert store.load_weights(tmp_path)[0].cursor == 10
+    # And a broken pointer does not stand in the way of a whole one
+    (tmp_path / "weights.json").write_text("{")
+    assert store.save_weights(tmp_path, weights(4), 0.5)
+    assert store.load_weights(tmp_path)[0].cursor == 4
+
+
 def test_a_changed_file_is_not_loaded(tmp_path: Path) -> None:
     # Given saved weights of which one bit changes
     store.save_weights(tmp_path, weights(1), 0.5)
