@@ -15,7 +15,7 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,7 @@ from daemon.errors import ConfigError, RetaindError
 
 if TYPE_CHECKING:
     from daemon.config.load import Loaded
-    from daemon.config.models import Config
+    from daemon.config.models import Config, TaskConfig
 
 DEFAULT_FILE = Path("config.yaml")
 FILE_VARIABLE = "RETAIND_CONFIG"
@@ -41,17 +41,24 @@ class Options:
     json: bool
 
     def load(self) -> Loaded:
-        """The configuration. Without ``--config``: ``config.yaml`` of the current directory where there is one.
+        """The configuration. Without ``--config``: ``config.yaml`` of the current directory, where it is there.
 
         Raises ConfigError. Names of strategies and their options are checked by ``daemon.app``.
         """
+        return self._load(self.sets)
+
+    def defaults(self, task: str) -> TaskConfig:
+        """What a task that the configuration does not name would get."""
+        return self._load((*self.sets, f"tasks.{task}={{}}")).config.tasks[task]
+
+    def _load(self, sets: Sequence[str]) -> Loaded:
         from daemon.config.load import load
 
         file = self.file
         if file is None and DEFAULT_FILE.is_file():
             file = DEFAULT_FILE
         try:
-            return load(file, self.sets, os.environ)
+            return load(file, sets, os.environ)
         except ConfigError as error:
             if file is None:
                 raise ConfigError(f"{error}\n(there is no {DEFAULT_FILE} here; --config FILE names another)") from None

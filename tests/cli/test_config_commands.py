@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli.options import one_task
+from daemon.cli.options import Options, one_task
 from daemon.config.load import load
 from daemon.errors import ConfigError
 from tests.cli.run import document, retaind
@@ -91,3 +91,11 @@ def test_the_task_may_be_left_out_while_there_is_one() -> None:
     for config, name in ((two, None), (one, "b")):
         with pytest.raises(ConfigError, match="--task"):
             one_task(config, name)
+
+
+def test_a_task_that_is_not_configured_gets_the_defaults(directory: Path) -> None:
+    (directory / "config.yaml").write_text("defaults: {gate: {min_rows: 7}}\ntasks: {a: {gate: {min_rows: 8}}}\n")
+    options = Options(directory / "config.yaml", ("defaults.split.seed=3",), json=False)
+    other = options.defaults("other")
+    assert (other.gate.min_rows, other.split.seed) == (7, 3)
+    assert list(options.load().config.tasks) == ["a"]
