@@ -1,7 +1,7 @@
 """One append's unit of work: rows are looked up once, changed in memory, written at the end.
 
-Everything a batch does is inside the writer's transaction; :meth:`flush` writes it with a few
-prepared statements (the writer flushes the counters), so that 500 events cost 500 index look-ups and a handful of ``executemany``.
+Everything a batch does is inside the writer's transaction, which flushes the counters; :meth:`Batch.flush`
+writes the rest with a few prepared statements, so that 500 events cost 500 look-ups and a handful of writes.
 """
 
 from __future__ import annotations
