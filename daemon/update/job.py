@@ -19,9 +19,18 @@ This module is the one of ``daemon.update`` that the trainer sees; it imports no
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
+
+import orjson
+
+from daemon.errors import TrainingError
+from daemon.events import Input, LabelValue, Split, StoredEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +68,126 @@ class JobResult:
     blend: float
     holdout_labels: tuple[str, ...]
     metrics: Mapping[str, Any]
+
+
+ROWS = ("new", "pool", "validation", "holdout", "refit")
+MANIFEST = "job.json"
+RESULT = "result.json"
+
+
+def write_job(
+    directory: Path,
+    job: UpdateJob,
+    rows: Mapping[str, Sequence[StoredEvent]],
+    parent: Path,
+    fast: Path | None,
+) -> UpdateJob:
+    """Freeze. ``rows``: by the names in ``ROWS``; ``parent``: the version's directory, linked where the
+    file system can; ``fast``: the champion's HeadState, copied. The directory appears whole or not at all."""
+    staging = directory.with_name(f".{directory.name}.staging")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    for name in ROWS:
+        with (staging / f"{name}.jsonl").open("wb") as file:
+            file.writelines(orjson.dumps(_row(event)) + b"\n" for event in rows.get(name, ()))
+    shutil.copytree(parent, staging / "parent", copy_function=_link)
+    if fast is not None and fast.is_dir():
+        shutil.copytree(fast, staging / "fast")
+    counts = {name: len(rows.get(name, ())) for name in ROWS}
+    frozen = replace(job, counts=counts, files=_hashes(staging))
+    _write_synced(staging / MANIFEST, orjson.dumps(asdict(frozen), option=orjson.OPT_INDENT_2))
+    os.replace(staging, directory)
+    _sync(directory.parent)
+    return frozen
+
+
+def read_job(directory: Path, *, verify: bool = True) -> UpdateJob:
+    """Raises TrainingError for a job that is not complete or whose files differ from its manifest."""
+    try:
+        content = orjson.loads((directory / MANIFEST).read_bytes())
+        job = UpdateJob(**{**content, "labels": tuple(content["labels"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{directory / MANIFEST} is not a job: {error}") from error
+    if verify:
+        for name, expected in job.files.items():
+            path = directory / name
+            if not path.is_file() or _sha256(path) != expected:
+                raise TrainingError(f"{path} is missing or not what {MANIFEST} says: the job is not trained")
+    return job
+
+
+def read_rows(directory: Path, name: str) -> list[StoredEvent]:
+    """The events of ``NAME.jsonl``, in order."""
+    with (directory / f"{name}.jsonl").open("rb") as file:
+        return [_event(orjson.loads(line)) for line in file]
+
+
+def write_result(attempt: Path, result: JobResult) -> None:
+    """The last file of an attempt."""
+    temporary = attempt / f"{RESULT}.tmp"
+    _write_synced(temporary, orjson.dumps(asdict(result), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2))
+    os.replace(temporary, attempt / RESULT)
+    _sync(attempt)
+
+
+def read_result(attempt: Path) -> JobResult:
+    """Raises TrainingError where the attempt is not complete."""
+    try:
+        content = orjson.loads((attempt / RESULT).read_bytes())
+        return JobResult(**{**content, "holdout_labels": tuple(content["holdout_labels"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise TrainingError(f"{attempt / RESULT} is not a result: {error}") from error
+
+
+def _row(event: StoredEvent) -> dict[str, Any]:
+    return {**asdict(event), "key": event.key.hex()}
+
+
+def _event(row: dict[str, Any]) -> StoredEvent:
+    value = row["input"]
+    tokens = value["tokens"]
+    return StoredEvent(
+        **{
+            **row,
+            "input": Input(value["text"], value["text_pair"], tuple(tokens) if tokens is not None else None),
+            "key": bytes.fromhex(row["key"]),
+            "split": Split(row["split"]),
+            "label": _label(row["label"]),
+        }
+    )
+
+
+def _label(value: Any) -> LabelValue | None:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _link(source: str, target: str) -> str:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _hashes(root: Path) -> dict[str, str]:
+    return {str(path.relative_to(root)): _sha256(path) for path in sorted(root.rglob("*")) if path.is_file()}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
