@@ -31,7 +31,7 @@ from strategies.base import Example
 
 log = structlog.get_logger(__name__)
 
-Answers = list[Mapping[str, Any]]
+Answers = Sequence[Mapping[str, Any]]
 Kind = tuple[str, int]
 """(task, top_k): what can share a batch."""
 
@@ -233,7 +233,7 @@ class Predictor:
         for request in batch:
             same = request.encoding == encoding
             examples.extend(request.examples if same else served.encode(request.inputs))
-        answers: Answers = []
+        answers: list[Mapping[str, Any]] = []
         for piece in pieces(examples, self._max_batch_tokens):
             answers.extend(served.answer_encoded(piece, top_k))
         if len(answers) != len(examples):

@@ -120,10 +120,7 @@ class ServedModel:
     def unit_scores(self, rows: Sequence[tuple[Input, LabelValue]]) -> Floats:
         """[N, k] scores of labelled inputs, as the gate counts them; chosen among all ``labels``."""
         examples = self._encode(rows)
-        answers = self.answers(examples)
-        if answers.shape[1] == 0:  # nothing learnt yet: one class that is nobody's, so that all are wrong
-            answers = np.zeros((len(examples), 1))
-        return self.task.unit_scores(answers, [example.target for example in examples])
+        return self.task.unit_scores(self.answers(examples), [example.target for example in examples])
 
     @torch.inference_mode()
     def features(self, inputs: Sequence[Input], layers: int | None = None) -> NDArray[np.float32]:

@@ -6,7 +6,7 @@ import gc
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError, Future
 from typing import Any
 
@@ -292,7 +292,7 @@ def test_one_thousand_flips_under_eight_threads() -> None:
 def test_a_model_that_loses_answers_is_found_out(predictor: Predictor) -> None:
     # Given a model that answers too few
     class Forgetful(FakeServed):
-        def answer_encoded(self, examples: Sequence[Example], top_k: int) -> Answers:
+        def answer_encoded(self, examples: Sequence[Example], top_k: int) -> list[Mapping[str, Any]]:
             return super().answer_encoded(examples, top_k)[1:]
 
     predictor.swap("t", Forgetful(1, 0))
