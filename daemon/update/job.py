@@ -96,7 +96,7 @@ def write_job(
     counts = {name: len(rows.get(name, ())) for name in ROWS}
     frozen = replace(job, counts=counts, files=_hashes(staging))
     _write_synced(staging / MANIFEST, orjson.dumps(asdict(frozen), option=orjson.OPT_INDENT_2))
-    os.replace(staging, directory)
+    staging.replace(directory)
     _sync(directory.parent)
     return frozen
 
@@ -126,7 +126,7 @@ def write_result(attempt: Path, result: JobResult) -> None:
     """The last file of an attempt."""
     temporary = attempt / f"{RESULT}.tmp"
     _write_synced(temporary, orjson.dumps(asdict(result), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2))
-    os.replace(temporary, attempt / RESULT)
+    temporary.replace(attempt / RESULT)
     _sync(attempt)
 
 

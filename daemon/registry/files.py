@@ -1,0 +1,59 @@
+"""Safe, durable files: an allow-list of names, SHA-256, and atomic replacement."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from daemon.errors import UnsafeFile
+
+ALLOWED = re.compile(
+    r"labels\.json|head\.safetensors|weights\.safetensors"
+    r"|adapter/adapter_config\.json|adapter/adapter_model\.safetensors"
+    r"|tokenizer/[A-Za-z0-9_.-]+\.(json|txt)"
+    r"|strategy/[A-Za-z0-9_.-]+\.safetensors"
+    r"|fast/[A-Za-z0-9_.-]+\.(json|safetensors)"
+)
+"""Every file that a version may have. No pickle, no code, nothing else."""
+
+
+def list_files(root: Path, passing: Sequence[str] = ()) -> dict[str, Path]:
+    """Relative name -> path, but for those ``passing``. Raises UnsafeFile for a link or a name that is not allowed."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        name = path.relative_to(root).as_posix()
+        if path.is_symlink():
+            raise UnsafeFile(f"{name} in {root.name} is a link; a version holds files only")
+        if path.is_dir() or name in passing:
+            continue
+        if ALLOWED.fullmatch(name) is None:
+            raise UnsafeFile(f"{name} in {root.name} is not a file that a version may have; take it out")
+        found[name] = path
+    return found
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write beside it, fsync, rename, fsync the directory: readers see the old or the new file."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

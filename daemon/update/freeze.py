@@ -1,0 +1,142 @@
+"""Freezing a job: which events one update sees, chosen once and written down before training starts."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import orjson
+
+from daemon.buffer.ports import BufferReader
+from daemon.config.models import NoHead, TaskConfig
+from daemon.errors import StoreFull
+from daemon.events import Split, StoredEvent
+from daemon.registry.version import Version
+from daemon.tasks.base import TaskSchema
+from daemon.update.job import UpdateJob, write_job
+from strategies.base import PlanStats, Strategy
+
+MAX_HOLDOUT_ROWS = 2000
+MAX_VALIDATION_ROWS = 2000
+BYTES_PER_ROW = 2048
+SPARE_BYTES = 256 << 20
+
+
+def freeze(
+    buffer: BufferReader,
+    parent: Version,
+    config: TaskConfig,
+    schema: TaskSchema,
+    *,
+    cursor: int,
+    since_seq: int,
+    fast_dir: Path | None,
+    strategies: Sequence[Strategy],
+    directory: Path,
+    job_id: str,
+    reason: str,
+    created: float,
+    seed: int,
+) -> UpdateJob:
+    """Everything up to ``cursor``; what came after ``since_seq`` is new.
+
+    Raises StoreFull where the disk has no room for the job and its candidate.
+    """
+    task = parent.meta.task
+    limit = config.update.max_new_events
+    new = buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit)
+    new = [event for event in new if event.source != "prediction"]
+    known = buffer.stats(task)
+    pool = _pool(buffer, task, config, new, known.labels, strategies, cursor, seed)
+    validation = buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS)
+    holdout = _holdout(buffer, task, cursor, seed)
+    refit: Sequence[StoredEvent] = ()
+    if not isinstance(config.head, NoHead):
+        refit = buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor)
+    rows = {"new": new, "pool": pool, "validation": validation, "holdout": holdout, "refit": refit}
+    _check_room(directory.parent, sum(map(len, rows.values())), parent)
+    old = tuple(orjson.loads((parent.path / "labels.json").read_bytes()))
+    job = UpdateJob(
+        id=job_id,
+        task=task,
+        parent=parent.id,
+        cursor=cursor,
+        labels=_labels(old, config, schema, [*new, *pool, *refit]),
+        old_labels=len(old),
+        seed=seed,
+        created=created,
+        config=config.model_dump(mode="json"),
+        reason=reason,
+    )
+    return write_job(directory, job, rows, parent.path, fast_dir)
+
+
+def _labels(
+    old: Sequence[str], config: TaskConfig, schema: TaskSchema, events: Sequence[StoredEvent]
+) -> tuple[str, ...]:
+    """The parent's in their order, the configured ones, then new ones in the order of arrival."""
+    labels = dict.fromkeys([*old, *(config.labels.known if schema.has_classes else ())])
+    for event in sorted(events, key=lambda event: event.seq):
+        if event.label is not None:
+            labels.update(dict.fromkeys(schema.classes(event.label)))
+    return tuple(labels)
+
+
+def _pool(
+    buffer: BufferReader,
+    task: str,
+    config: TaskConfig,
+    new: Sequence[StoredEvent],
+    counts: Mapping[str, int],
+    strategies: Sequence[Strategy],
+    cursor: int,
+    seed: int,
+) -> Sequence[StoredEvent]:
+    """What the strategies ask for, without the new events and each event once."""
+    fresh = {event.id for event in new}
+    stats = PlanStats(
+        new_events=len(new),
+        stored_events=max(0, sum(counts.values()) - len(new)),
+        labels=counts,
+        epochs=config.training.epochs,
+        batch_size=config.training.batch_size,
+        seed=seed,
+    )
+    chosen: dict[str, StoredEvent] = {}
+    for strategy in strategies:
+        for request in strategy.plan(stats):
+            wanted = min(request.n, stats.stored_events)
+            drawn = buffer.sample(
+                task, wanted + len(new), balanced=request.policy == "balanced", seed=seed, before_seq=cursor
+            )
+            old = [event for event in drawn if event.id not in fresh and event.source != "prediction"]
+            chosen.update((event.id, event) for event in old[:wanted])
+    return list(chosen.values())
+
+
+def _holdout(buffer: BufferReader, task: str, cursor: int, seed: int) -> Sequence[StoredEvent]:
+    """At most 2,000 rows: all of them, or half recent and half balanced over classes."""
+    rows = buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * MAX_HOLDOUT_ROWS)
+    if len(rows) <= MAX_HOLDOUT_ROWS:
+        return rows
+    half = MAX_HOLDOUT_ROWS // 2
+    recent, older = list(rows[-half:]), rows[:-half]
+    by_class: dict[object, list[StoredEvent]] = {}
+    for event in reversed(older):
+        by_class.setdefault(event.label, []).append(event)
+    balanced: list[StoredEvent] = []
+    queues = list(by_class.values())
+    for depth in range(max(map(len, queues))):
+        balanced += [queue[depth] for queue in queues if depth < len(queue)]
+        if len(balanced) >= half:
+            break
+    return [*balanced[:half], *recent]
+
+
+def _check_room(directory: Path, rows: int, parent: Version) -> None:
+    size = sum(path.stat().st_size for path in parent.path.rglob("*") if path.is_file())
+    need = rows * BYTES_PER_ROW + 4 * size + SPARE_BYTES
+    free = shutil.disk_usage(directory).free
+    if free < need:
+        raise StoreFull(f"an update of {rows} rows needs {need} bytes in {directory}, {free} are free: make room")

@@ -1,0 +1,60 @@
+"""When an update starts: enough new events, or enough time, and rest in between."""
+
+from __future__ import annotations
+
+from daemon.clock import Clock
+from daemon.config.models import Trigger as TriggerConfig
+
+LONGEST_COOLDOWN_S = 86_400.0
+
+
+class Trigger:
+    """Decides; starts nothing.
+
+    ``finished``: wall-clock seconds of the last finished job, None before the first; ``rejections``: in a
+    row. Both come from the history, so that a restart changes nothing. Intervals are monotonic: a clock
+    that jumps neither starts nor stops an update.
+    """
+
+    def __init__(self, config: TriggerConfig, clock: Clock, finished: float | None, rejections: int) -> None:
+        self._config = config
+        self._clock = clock
+        self._rejections = rejections
+        now = clock.monotonic()
+        rested = config.cooldown_s if finished is None else max(0.0, clock.now() - finished)
+        self._finished = now - min(rested, self.cooldown_s)
+        self._waiting_since: float | None = None
+        self._first = finished is None
+
+    @property
+    def cooldown_s(self) -> float:
+        """The configured rest, doubled by each rejection in a row, at most a day."""
+        return min(self._config.cooldown_s * 2.0**self._rejections, max(LONGEST_COOLDOWN_S, self._config.cooldown_s))
+
+    def finished(self, *, rejected: bool) -> None:
+        """A job has ended, whatever its verdict."""
+        self._rejections = self._rejections + 1 if rejected else 0
+        self._finished = self._clock.monotonic()
+        self._waiting_since = None
+        self._first = False
+
+    def due(self, new_events: int, lag_records: int) -> str | None:
+        """``count`` or ``time`` where an update should start now.
+
+        ``new_events``: train events since the last finished job; ``lag_records``: how far ingest is behind.
+        """
+        now = self._clock.monotonic()
+        if new_events < 1:
+            self._waiting_since = None
+            return None
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if lag_records > self._config.max_lag_records:
+            return None
+        if not self._first and now - self._finished < self.cooldown_s:
+            return None
+        if new_events >= self._config.min_events:
+            return "count"
+        if now - self._waiting_since >= self._config.max_wait_s:
+            return "time"
+        return None
