@@ -36,8 +36,12 @@ KEPT = 2
 
 @dataclass(slots=True)
 class _Failure:
-    wanted: object
+    """``champion`` None: the alias could not be read. ``soon``: when it may be tried again if the weights have changed since; ``again``: if they have not."""
+
+    champion: str | None
+    stamp: object | None
     times: int
+    soon: float
     again: float
 
 
@@ -111,18 +115,18 @@ class Watcher:
             self._stop.wait(self._poll_s)
 
     def _look(self, task: str, known: _Task) -> bool:
-        wanted: object = None
+        champion, stamp = None, None
+        if self._pausing(known.failure, None, None):
+            return False
         try:
             champion = self._registry.alias(task, "champion")
             if champion is None:
                 return False
             directory = self._heads_root / task / champion if task in self._fast else None
             stamp = None if directory is None else head_store.weights_stamp(directory)
-            another = known.served is None or known.served.version_id != champion
-            wanted = champion if another else (champion, stamp)
-            if self._pausing(known, wanted):
+            if self._pausing(known.failure, champion, stamp):
                 return False
-            if another:
+            if known.served is None or known.served.version_id != champion:
                 self._flip_version(task, known, champion, directory)
             elif directory is None or stamp is None or stamp == known.stamp:
                 return False
@@ -131,7 +135,7 @@ class Watcher:
                 return False
             known.stamp, known.failure = stamp, None
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a version, the old one answers on
-            self._failed(task, known, wanted, error)
+            self._failed(task, known, champion, stamp, error)
             return False
         return True
 
@@ -163,14 +167,19 @@ class Watcher:
             while len(known.best) > KEPT:
                 del known.best[next(iter(known.best))]
 
-    def _pausing(self, known: _Task, wanted: object) -> bool:
-        failure = known.failure
-        return failure is not None and failure.wanted == wanted and self._clock.monotonic() < failure.again
+    def _pausing(self, failure: _Failure | None, champion: str | None, stamp: object | None) -> bool:
+        if failure is None or failure.champion != champion:
+            return False
+        return self._clock.monotonic() < (failure.again if failure.stamp == stamp else failure.soon)
 
-    def _failed(self, task: str, known: _Task, wanted: object, error: Exception) -> None:
-        times = known.failure.times + 1 if known.failure is not None and known.failure.wanted == wanted else 1
-        pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (times - 1))
-        known.failure = _Failure(wanted, times, self._clock.monotonic() + pause)
-        served = known.served.version_id if known.served is not None else None
-        log.error("swap_failed", task=task, wanted=wanted, serving=served, again_in_s=pause, error=str(error))
+    def _failed(self, task: str, known: _Task, champion: str | None, stamp: object | None, error: Exception) -> None:
+        serving = known.served.version_id if known.served is not None else None
+        last, now = known.failure, self._clock.monotonic()
+        times = last.times + 1 if last is not None and (last.champion, last.stamp) == (champion, stamp) else 1
+        # An alias that cannot be read is read again soon: nothing else tells of the next version.
+        pause = FIRST_PAUSE_S if champion is None else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (times - 1))
+        # Other weights are tried at once, another attempt at loading a whole version is not.
+        soon = now if serving == champion else now + FIRST_PAUSE_S
+        known.failure = _Failure(champion, stamp, times, soon, now + pause)
+        log.error("swap_failed", task=task, wanted=champion, serving=serving, again_in_s=pause, error=str(error))
         self._observer.count("swap_failures_total", task=task)

@@ -223,6 +223,51 @@ def test_a_version_that_does_not_load_changes_nothing(stage: Stage) -> None:
     assert stage.answer()[0] == "000003"
 
 
+def test_a_version_that_does_not_load_is_not_tried_at_every_label(stage: Stage) -> None:
+    # Given a successor whose weights are broken
+    stage.publish(1)
+    stage.publish(2)
+    stage.registry.champion = "000001"
+    stage.watcher.look()
+    stage.registry.champion = "000002"
+    wrong = NcmWeights(1, ("a",), np.ones((1, HIDDEN), np.float32), 20.0, 3)
+    # When the learner writes others all the time
+    for i in range(20):
+        head_store.save_weights(stage.directory(2), wrong, i / 20)
+        stage.watcher.look()
+    # Then it was tried once
+    assert stage.registry.loads == ["000001", "000002"]
+    # And half a second after good ones are there it answers
+    stage.save(2, 5)
+    stage.time += 0.6
+    stage.watcher.look()
+    assert stage.answer()[:2] == ("000002", 5)
+
+
+def test_an_alias_that_cannot_be_read_changes_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a champion, and a registry that fails for a while
+    stage.publish(1)
+    stage.publish(2)
+    stage.registry.champion = "000001"
+    stage.watcher.look()
+
+    def fail(task: str, name: str) -> str | None:
+        raise OSError("stale file handle")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(stage.registry, "alias", fail)
+        for _ in range(20):
+            stage.watcher.look()
+    # Then it was tried once, and the champion answers on
+    assert stage.observer.counts["swap_failures_total", TASK] == 1
+    assert stage.answer()[0] == "000001"
+    # And half a second later the next one is followed
+    stage.registry.champion = "000002"
+    stage.time += 0.6
+    stage.watcher.look()
+    assert stage.answer()[0] == "000002"
+
+
 def test_an_unknown_version_changes_nothing(stage: Stage) -> None:
     # Given a champion
     stage.publish(1)
