@@ -36,7 +36,8 @@ KEPT = 2
 
 @dataclass(slots=True)
 class _Failure:
-    """``champion`` None: the alias could not be read. ``soon``: when it may be tried again if the weights have changed since; ``again``: if they have not."""
+    """``champion`` None: the alias could not be read. ``soon``: when it may be tried again if the weights
+    have changed since; ``again``: if they have not."""
 
     champion: str | None
     stamp: object | None
