@@ -1,0 +1,80 @@
+"""What a served model would say: tuned head, fast head, and both blended, row by row.
+
+The trainer answers as the predictor does, so that the gate judges what would really be served.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from daemon.heads.blend import DEFAULT_BLEND, blend
+from daemon.heads.ports import Array, FastWeights
+from daemon.heads.store import load_state, load_weights, state_cursor, weights_stamp
+from daemon.models.tuned import TunedModel
+from daemon.tasks.base import Floats, Task
+from daemon.training.progress import Progress
+from strategies.base import Example, Outputs
+
+BATCH = 64
+"""Rows of one forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fast:
+    """The fast head that answers beside the tuned one, and the tuned head's weight in the answer."""
+
+    weights: FastWeights
+    blend: float
+
+
+@dataclass(frozen=True, slots=True)
+class HeadOutputs:
+    """``tuned`` [N, C] over ``labels`` ([N, 0] without a tuned head; [N, 1] for values); ``features``
+    [N, D] for the fast head ([N, 0] where nobody asked for them)."""
+
+    tuned: Floats
+    labels: tuple[str, ...]
+    features: Array
+
+    def answers(self, fast: Fast | None) -> tuple[Floats, tuple[str, ...]]:
+        """Both heads' answer [N, C] and what its columns mean; [N, 0] where nothing is learnt yet."""
+        if fast is None or not fast.weights.labels:
+            return self.tuned, self.labels
+        return blend(
+            self.tuned, self.labels, fast.weights.probabilities(self.features), fast.weights.labels, fast.blend
+        )
+
+
+def load_fast(directory: Path) -> Fast | None:
+    """The champion's HeadState of a job, solved; None where the job has none."""
+    if state_cursor(directory) is None:
+        return None
+    weight = load_weights(directory)[1] if weights_stamp(directory) is not None else DEFAULT_BLEND
+    return Fast(load_state(directory).weights(), weight)
+
+
+@torch.no_grad()
+def run_heads(
+    model: TunedModel, task: Task, examples: Sequence[Example], layers: int, progress: Progress
+) -> HeadOutputs:
+    """Encode each row once, for both heads. ``model`` in eval mode; ``layers``: 0 for no features."""
+    tuned: list[Floats] = [np.zeros((0, 0))] if not examples else []
+    features: list[Array] = []
+    for start in range(0, len(examples), BATCH):
+        batch = examples[start : start + BATCH]
+        encoded = model.encoder(batch, layers=layers)
+        head: Floats = np.zeros((len(batch), 0))
+        if model.head is not None:
+            logits = model.head(encoded.pooled)
+            head = task.activate(Outputs(encoded.pooled, logits, encoded.lengths, encoded.hidden))
+        tuned.append(head)
+        width = np.zeros((len(batch), 0), np.float32)
+        features.append(width if encoded.features is None else encoded.features.float().cpu().numpy())
+        progress.at(start + len(batch), len(examples))
+    none = np.zeros((0, 0), np.float32)
+    return HeadOutputs(np.concatenate(tuned), tuple(model.labels), np.concatenate(features) if features else none)

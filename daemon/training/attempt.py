@@ -1,0 +1,240 @@
+"""One attempt at a job, phase by phase: load, grow, train, refit, score, save.
+
+Guarantees:
+
+1. The job is only read; everything written is under OUT, and ``result.json`` comes last.
+2. The same job on the same machine, versions and threads gives the same bits: one seed, the job's,
+   decides head rows, adapters, orders, draws and dropout; algorithms are deterministic.
+3. Champion and candidate are scored on the same rows as they would be served: tuned head and fast head,
+   blended.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from daemon.clock import Clock
+from daemon.config.models import TaskConfig
+from daemon.errors import TrainingError
+from daemon.events import StoredEvent
+from daemon.heads.ports import HeadState
+from daemon.heads.store import save_state, save_weights
+from daemon.models.tokens import Tokenizer
+from daemon.models.tuned import TunedModel, save_tuned
+from daemon.tasks import get_task
+from daemon.tasks.base import Floats, Task
+from daemon.training.answers import Fast, load_fast, run_heads
+from daemon.training.candidate import Parent, make_candidate, read_meta
+from daemon.training.context import LoopContext
+from daemon.training.loop import Loop, Trained, steps_in
+from daemon.training.progress import Progress
+from daemon.training.refit import choose_blend, refit
+from daemon.training.rows import RowEncoder
+from daemon.training.score import save_scores, unit_scores
+from daemon.update.job import ROWS, JobResult, UpdateJob, read_job, read_rows, write_result
+from strategies import catalog
+from strategies.base import Strategy
+
+STRATEGY = "strategy"
+"""The folder of a version where strategies keep their state: NAME.safetensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """``champion`` and ``candidate``: [N, k] by split."""
+
+    champion: dict[str, Floats]
+    candidate: dict[str, Floats]
+
+
+class Attempt:
+    """``directory``: the frozen job; ``out``: this attempt's own, empty directory."""
+
+    def __init__(self, directory: Path, out: Path, clock: Clock) -> None:
+        """Verifies the job's hashes. Raises TrainingError."""
+        self._directory = directory
+        self._out = out
+        self._clock = clock
+        self._job: UpdateJob = read_job(directory)
+        self._config = TaskConfig.model_validate(self._job.config)
+        self._rows = {name: read_rows(directory, name) for name in ROWS}
+
+    def run(self) -> JobResult:
+        """Raises TrainingError (NonFiniteLoss ...), ConfigError, VersionError, MemoryError."""
+        started = self._clock.monotonic()
+        job, config = self._job, self._config
+        seed_everything(job.seed, config.training.threads)
+        if not self._rows["new"]:
+            raise TrainingError(f"job {job.id}: new.jsonl is empty; there is nothing to train on")
+        self._out.mkdir(parents=True, exist_ok=True)
+        version = self._out / "version"
+        with Progress(self._out / "progress.jsonl", self._clock) as progress:
+            with progress.phase("load"):
+                parent = self._parent()
+                task = get_task(parent.meta.task_type)
+                tokenizer = Tokenizer.load(parent.path / "tokenizer")
+                encoder = RowEncoder(task, tokenizer, config.model.max_tokens)
+                champion = parent.load()
+            with progress.phase("grow"):
+                model = make_candidate(parent, config, job.labels, job.seed)
+                strategies = self._strategies(parent.path)
+            with progress.phase("train"):
+                trained = self._train(model, task, parent, strategies, encoder, progress)
+            model.eval()
+            with progress.phase("refit", len(self._rows["refit"])):
+                options = config.head.model_dump(mode="json")
+                state = refit(model, task, options, self._rows["refit"], encoder, job.cursor, progress)
+            with progress.phase("score", len(self._rows["holdout"]) + len(self._rows["validation"])):
+                fast, scores = self._score(champion, model, task, state, encoder, progress)
+            with progress.phase("save"):
+                save_tuned(model, config.tune, version)
+                self._save_strategies(version, strategies)
+                if state is not None and fast is not None:
+                    save_state(version / "fast", state)
+                    save_weights(version / "fast", fast.weights, fast.blend)
+                save_scores(
+                    self._out / "scores.safetensors",
+                    {
+                        "champion": scores.champion["holdout"],
+                        "candidate": scores.candidate["holdout"],
+                        "validation_champion": scores.champion["validation"],
+                        "validation_candidate": scores.candidate["validation"],
+                    },
+                )
+            result = JobResult(
+                job=job.id,
+                attempt=_number(self._out),
+                metric=task.metric.name,
+                blend=1.0 if fast is None else fast.blend,
+                holdout_labels=tuple(_class(event) for event in self._rows["holdout"]),
+                metrics={
+                    **trained.metrics(),
+                    **_values(task, scores),
+                    "seconds": dict(progress.seconds),
+                    "cpu_seconds": dict(progress.cpu_seconds),
+                    "wall_s": self._clock.monotonic() - started,
+                    "cpu_s": time.process_time(),
+                    "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+                },
+            )
+        write_result(self._out, result)
+        return result
+
+    def _parent(self) -> Parent:
+        path = self._directory / "parent"
+        return Parent(path, read_meta(path), _device(self._config.training.device))
+
+    def _train(
+        self,
+        model: TunedModel,
+        task: Task,
+        parent: Parent,
+        strategies: Sequence[Strategy],
+        encoder: RowEncoder,
+        progress: Progress,
+    ) -> Trained:
+        training = self._config.training
+        new = encoder.encode(self._rows["new"], self._job.labels)
+        context = LoopContext(
+            model,
+            task,
+            new=new,
+            pool=encoder.encode(self._rows["pool"], self._job.labels),
+            old_classes=self._job.old_labels,
+            seed=self._job.seed,
+            batch_size=training.batch_size,
+            total_steps=steps_in(len(new), training),
+            parent=parent.load,
+        )
+        validation = encoder.encode(self._rows["validation"], self._job.labels)
+        return Loop(context, strategies, training, progress).run(validation)
+
+    def _score(
+        self,
+        champion: TunedModel,
+        model: TunedModel,
+        task: Task,
+        state: HeadState | None,
+        encoder: RowEncoder,
+        progress: Progress,
+    ) -> tuple[Fast | None, Scores]:
+        """Both models on both splits; the candidate's blend is chosen on validation first."""
+        before = load_fast(self._directory / "fast")
+        weights = None if state is None else state.weights()
+        fast: Fast | None = None
+        made = Scores({}, {})
+        for split in ("validation", "holdout"):
+            rows = self._rows[split]
+            examples = encoder.encode(rows, ())
+            layers = 0 if before is None else before.weights.layers
+            outputs = run_heads(champion, task, examples, layers, progress)
+            made.champion[split] = unit_scores(outputs, before, rows, encoder)
+            outputs = run_heads(model, task, examples, 0 if weights is None else weights.layers, progress)
+            if weights is not None and fast is None:
+                fast = Fast(weights, choose_blend(outputs, weights, rows))
+            made.candidate[split] = unit_scores(outputs, fast, rows, encoder)
+        return fast, made
+
+    def _strategies(self, parent: Path) -> list[Strategy]:
+        """As configured, each with the state that the parent's update left (if it left one)."""
+        made = []
+        for ref in self._config.strategies:
+            strategy = catalog.make(ref.name, ref.options)
+            kept = parent / STRATEGY / f"{ref.name}.safetensors"
+            if kept.is_file():
+                strategy.load_state_dict(load_file(kept))
+            made.append(strategy)
+        return made
+
+    def _save_strategies(self, version: Path, strategies: Sequence[Strategy]) -> None:
+        for ref, strategy in zip(self._config.strategies, strategies, strict=True):
+            state = {name: tensor.detach().cpu().contiguous() for name, tensor in strategy.state_dict().items()}
+            if state:
+                (version / STRATEGY).mkdir(parents=True, exist_ok=True)
+                save_file(state, version / STRATEGY / f"{ref.name}.safetensors")
+
+
+def seed_everything(seed: int, threads: int) -> None:
+    """One seed for every source of randomness, ``threads`` CPU threads, deterministic algorithms only."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def _values(task: Task, scores: Scores) -> dict[str, float]:
+    """The metric of both models on both splits, where there are rows."""
+    return {
+        f"{split}_{who}": task.aggregate(units)
+        for who, by_split in (("champion", scores.champion), ("candidate", scores.candidate))
+        for split, units in by_split.items()
+        if len(units)
+    }
+
+
+def _class(event: StoredEvent) -> str:
+    return event.label if isinstance(event.label, str) else ""
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(name)
+
+
+def _number(out: Path) -> int:
+    """N of ``attempt-N``; 1 for a directory of another name."""
+    last = out.name.rpartition("-")[2]
+    return int(last) if last.isdigit() else 1

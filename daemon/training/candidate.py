@@ -1,0 +1,72 @@
+"""The parent of a job and the candidate that grows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+from torch import nn
+
+from daemon.config.models import Model, TaskConfig
+from daemon.errors import VersionCorrupt, VersionIncomplete
+from daemon.models.base import resolve_base
+from daemon.models.encoder import Encoder
+from daemon.models.tuned import TunedModel, load_tuned
+from daemon.models.tuning import apply_tuning
+from daemon.registry.version import VersionMeta
+
+_SHAPE: Mapping[str, Sequence[str]] = {"lora": ("rank", "alpha", "targets")}
+"""Options by kind of tune without which a parent's changes cannot be continued."""
+
+
+def read_meta(version: Path) -> VersionMeta:
+    """What the manifest of a version's directory says of it. Raises VersionIncomplete, VersionCorrupt."""
+    path = version / "manifest.json"
+    try:
+        return VersionMeta(**orjson.loads(path.read_bytes())["meta"])
+    except FileNotFoundError as error:
+        raise VersionIncomplete(f"{path}: not there; the job's parent is not a version") from error
+    except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise VersionCorrupt(f"{path}: not a manifest ({error!r}); freeze the job anew") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """Where the parent lies; :meth:`load` gives a model of its own each time."""
+
+    path: Path
+    meta: VersionMeta
+    device: torch.device
+
+    def load(self) -> TunedModel:
+        """In eval mode, nothing trainable. Raises VersionCorrupt, ConfigError."""
+        return load_tuned(self.path, self.meta, self.device)
+
+
+def continues(meta: VersionMeta, tune: Mapping[str, Any]) -> bool:
+    """Whether an update with ``tune`` goes on from the parent's changes, or starts from the base."""
+    before = meta.tune
+    return before["kind"] == tune["kind"] and all(before.get(key) == tune[key] for key in _SHAPE.get(tune["kind"], ()))
+
+
+def make_candidate(parent: Parent, config: TaskConfig, labels: Sequence[str], seed: int) -> TunedModel:
+    """The parent's model (see :func:`continues`) with a head for ``labels``, what ``tune`` moves made trainable.
+
+    Rows of labels that the parent has keep their values. Raises ConfigError where ``tune`` does not fit.
+    """
+    model = parent.load()
+    task, old = model.task, model.head
+    encoder = model.encoder
+    if not continues(parent.meta, config.tune.model_dump(mode="json")):
+        encoder = Encoder.load(resolve_base(Model(base=parent.meta.base)), parent.device)
+    previous = None if old is None else (old, model.labels)
+    head: nn.Module = task.build_head(encoder.hidden_size, labels, previous, seed).to(parent.device)
+    candidate = TunedModel(encoder, head, labels if task.has_classes else (), task)
+    apply_tuning(encoder, config.tune, seed)
+    candidate.set_dropout(config.training.dropout_ratio)
+    head.requires_grad_(True)
+    return candidate
