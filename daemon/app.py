@@ -101,7 +101,7 @@ def check_plugins(config: Config) -> None:
                 raise ConfigError(f"tasks.{name}.strategies[{index}]: {error}") from error
 
 
-def make_ingest(rooms: Rooms, source: Source, sink: Sink) -> IngestRole:
+def make_ingest(rooms: Rooms, source: Source, sink: Sink, *, poll_s: float = 0.2) -> IngestRole:
     stream = rooms.config.stream
     return IngestRole(
         source,
@@ -109,11 +109,13 @@ def make_ingest(rooms: Rooms, source: Source, sink: Sink) -> IngestRole:
         rooms.writer(),
         decoders=rooms.decoders(),
         schemas=rooms.schemas,
+        tasks=rooms.config.tasks,
         clock=rooms.clock,
         observer=rooms.observer,
         dead_letter_topic=stream.outputs.dead_letters,
         max_record_bytes=stream.max_record_bytes,
         passed=lambda: passed(rooms),
+        poll_s=poll_s,
     )
 
 
@@ -153,7 +155,7 @@ def make_learner(
     around = Surroundings(
         reader=rooms.reader(),
         registry=rooms.registry,
-        executor=LocalExecutor(rooms.paths.root),
+        executor=LocalExecutor(),
         paths=rooms.paths,
         clock=rooms.clock,
         observer=rooms.observer,
@@ -167,5 +169,3 @@ def make_learner(
         seed=seed,
     )
     return TaskLearner(task, rooms.config.tasks[task], rooms.schemas[task], around)
-
-

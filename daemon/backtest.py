@@ -95,8 +95,7 @@ class Backtest:
         self._topic = config.stream.inputs[0].topic
         source = MemorySource(self._broker, [item.topic for item in config.stream.inputs], "backtest")
         self._sink = MemorySink(self._broker)
-        self._sink.send([])
-        self._ingest = make_ingest(self._rooms, source, self._sink)
+        self._ingest = make_ingest(self._rooms, source, self._sink, poll_s=0.0)
         self._learner: TaskLearner = make_learner(
             self._rooms,
             self._task,
@@ -283,5 +282,3 @@ def _cpu_seconds() -> float:
 
 def dump(report: Mapping[str, Any]) -> bytes:
     return orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY)
-
-

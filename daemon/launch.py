@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -10,8 +11,12 @@ from typing import Any
 import structlog
 
 from daemon.app import Rooms, make_ingest, make_learner
+from daemon.config.models import Config
+from daemon.metrics import PrometheusObserver, prepare_multiprocess
 from daemon.roles.control import Control
 from daemon.roles.lock import RoleLock
+from daemon.roles.process import die_with_parent
+from daemon.roles.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +72,8 @@ def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -
     config = rooms.config
     device = _torch(config.predict.threads, config.predict.device)
     predictor = Predictor(config.predict.max_batch_tokens, config.predict.max_queue, rooms.observer)
-    watcher = Watcher(rooms.registry, rooms.paths.heads, predictor, list(config.tasks), device, rooms.observer)
+    fast = [name for name, task in config.tasks.items() if task.head.kind != "none"]
+    watcher = Watcher(rooms.registry, rooms.paths.heads, predictor, config.tasks, device, rooms.observer, fast=fast)
     sink = rooms.sink()
     loop = RequestLoop(
         rooms.source(".predict", predict_only=True),
@@ -110,3 +116,19 @@ def _torch(threads: int, device: str) -> Any:
 
 
 ROLES: Mapping[str, Callable[..., None]] = {"ingest": run_ingest, "learn": run_learn, "predict": run_predict}
+
+
+def launch(config: Config, role: str, *, standby: bool, supervised: bool) -> None:
+    """Run one role in this process until SIGTERM. Raises ConfigError, SignatureMismatch, LockHeld."""
+    if supervised:
+        die_with_parent()
+    stop = stop_on_signals()
+    ROLES[role](Rooms.make(config, observer=PrometheusObserver(list(config.tasks))), stop, standby=standby)
+
+
+def supervise(config: Config, commands: Mapping[str, list[str]]) -> int:
+    """Run all roles as children until SIGTERM; returns the exit status."""
+    rooms = Rooms.make(config)
+    prepare_multiprocess(rooms.paths.metrics)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(rooms.paths.metrics)
+    return Supervisor(commands, rooms.paths.root, config.shutdown.timeout_s).run()

@@ -100,6 +100,9 @@ class BufferWriter(Protocol):
     def acknowledge(self, numbers: Sequence[int]) -> None:
         """Take acknowledged dead letters out of the outbox."""
 
+    def label_counts(self, task: str) -> Mapping[str, int]:
+        """Class name -> rows, over all splits: what a label policy asks."""
+
     def maintain(self, passed: Mapping[str, int]) -> None:
         """Bounded housekeeping: retention, expiry of pending labels, purge of erased events.
 

@@ -100,7 +100,12 @@ class _Story:
         self._wait(lambda: self._predict(text)["version"] == base, "the rollback")
         self._say(f"rolled back to {base}: {self._predict(text)}")
         rows = self._get("/v1/versions")["versions"]
-        return {"ready_s": round(ready_s, 2), "new_class_s": round(fresh_s, 2), "versions": len(rows), "updated": champion}
+        return {
+            "ready_s": round(ready_s, 2),
+            "new_class_s": round(fresh_s, 2),
+            "versions": len(rows),
+            "updated": champion,
+        }
 
     def end(self) -> None:
         self._process.send_signal(signal.SIGTERM)

@@ -122,7 +122,7 @@ class FastLearner:
                 inputs.append(change.previous_input)
         if not inputs:
             return
-        features = iter(self.served.features(inputs))
+        features = iter(self.served.features(inputs, state.layers))
         for change in changes:
             event, now = change.event, next(features)
             before = next(features) if change.previous_input is not None else now
@@ -137,7 +137,7 @@ class FastLearner:
         if self.state is None:
             return
         for key, event_id, value in rows:
-            self.state.remove(key, event_id, self.served.features([value])[0])
+            self.state.remove(key, event_id, self.served.features([value], self.state.layers)[0])
         self.publish()
 
     def publish(self) -> None:

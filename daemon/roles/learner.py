@@ -37,8 +37,8 @@ from daemon.roles.standing import Standing, standing
 from daemon.tasks.base import TaskSchema
 from daemon.update.executor import Executor, RunState
 from daemon.update.freeze import freeze
-from daemon.update.judging import judge_attempt
 from daemon.update.job import UpdateJob, read_result
+from daemon.update.judging import judge_attempt
 from daemon.update.trigger import Trigger
 from daemon.update.verdict import Verdict
 from strategies import catalog
@@ -179,7 +179,9 @@ class TaskLearner:
         self.fast = self._open(self._champion())
         self.standing = standing(self._around.registry, self.task)
         log.info("champion_followed", task=self.task, before=before, champion=self.fast.version.id)
-        last = next(e for e in reversed(self._around.registry.history(self.task)) if e.kind in ("promoted", "rolled_back"))
+        last = next(
+            e for e in reversed(self._around.registry.history(self.task)) if e.kind in ("promoted", "rolled_back")
+        )
         self._announce(last.kind, self.fast.version.id, {"before": before, "who": last.who, "why": last.why})
 
     # -- an update ------------------------------------------------------------------------------

@@ -1,0 +1,128 @@
+"""What HTTP may ask of the daemon: implements ``daemon.http.services.Services`` over the rooms.
+
+Runs in the predict process. It reads registry, buffer and heads; whatever changes something goes through
+the stream (events) or ``control`` (commands).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
+
+import orjson
+
+from daemon.app import Rooms
+from daemon.buffer.sqlite import SqliteBufferReader
+from daemon.errors import CommandRefused, RetaindError
+from daemon.events import Event, Input
+from daemon.roles.control import Control
+from daemon.roles.overview import task_status, version_row
+from daemon.roles.predict import ANSWERED, FLUSH_S
+from daemon.serving.answer import prediction
+from daemon.serving.predictor import Predictor
+from daemon.serving.watch import Watcher
+from daemon.stream.encoding import encode_event, record_key
+from daemon.stream.ports import OutRecord, Sink
+
+COMMAND_WAIT_S = 25.0
+
+
+class Doors:
+    def __init__(self, rooms: Rooms, predictor: Predictor, watcher: Watcher, sink: Sink) -> None:
+        self._rooms, self._predictor, self._watcher, self._sink = rooms, predictor, watcher, sink
+        self._control = Control(rooms.paths.control)
+        self._topics = rooms.config.stream.outputs
+        inputs = rooms.config.stream.inputs
+        self._labelled = inputs[0].topic
+        self._requests = next((item.topic for item in inputs if item.predict), None)
+
+    # -- answers --------------------------------------------------------------------------------
+
+    def submit_prediction(self, task: str, inputs: Sequence[Input]) -> Future[Sequence[Mapping[str, Any]]]:
+        """Answers of the served model. Raises QueueFull, DecodeError for an input that does not fit the task."""
+        schema = self._rooms.schemas[task]
+        for value in inputs:
+            schema.validate(Event("http", task, input=value))
+        return self._predictor.submit(task, inputs, self._rooms.config.predict.top_k)
+
+    def predictions(
+        self, task: str, inputs: Sequence[Input], ids: Sequence[str | None], answers: Sequence[Any], latency_ms: float
+    ) -> list[dict[str, Any]]:
+        """Answers in the form of a prediction; those with an id go to the stream, so that their label finds them."""
+        now, made, records = time.time(), [], []
+        for value, event_id, fields in zip(inputs, ids, answers, strict=True):
+            answer = prediction(event_id, task, fields, None, now, latency_ms)
+            if event_id is not None:
+                event = Event(event_id, task, time=now, input=value)
+                key = event_id.encode()
+                if self._requests is not None:
+                    records.append(OutRecord(self._requests, encode_event(event), key, ((ANSWERED, b"http"),), now))
+                records.append(OutRecord(self._topics.predictions, orjson.dumps(answer), key, (), now))
+            made.append(answer)
+        if records:
+            self._sink.send(records)
+            self._sink.flush(FLUSH_S)
+        return made
+
+    def append(self, lines: Sequence[bytes]) -> int:
+        """Write events to the labelled topic; returns once they are acknowledged."""
+        now = time.time()
+        self._sink.send([OutRecord(self._labelled, line, record_key(line), (), now) for line in lines])
+        self._sink.flush(FLUSH_S)
+        return len(lines)
+
+    # -- what is there --------------------------------------------------------------------------
+
+    def tasks(self) -> Sequence[str]:
+        return list(self._rooms.config.tasks)
+
+    def status(self) -> Mapping[str, Any]:
+        return {"tasks": {task: self.task(task) for task in self.tasks()}, "ready": self.ready()[0]}
+
+    def task(self, task: str) -> Mapping[str, Any]:
+        reader = self._reader()
+        try:
+            return task_status(self._rooms.registry, reader, self._rooms.paths, task)
+        finally:
+            if reader is not None:
+                reader.close()
+
+    def champion(self, task: str) -> Mapping[str, Any]:
+        champion = self._rooms.registry.alias(task, "champion")
+        return {"task": task, "version": champion, "previous": self._rooms.registry.alias(task, "previous")}
+
+    def versions(self, task: str | None) -> Sequence[Mapping[str, Any]]:
+        registry = self._rooms.registry
+        return [version_row(registry, version) for version in registry.versions(task)]
+
+    def version(self, version_id: str) -> Mapping[str, Any]:
+        return version_row(self._rooms.registry, self._rooms.registry.load(version_id))
+
+    def buffer(self) -> Mapping[str, Any]:
+        reader = self._reader()
+        if reader is None:
+            return {"size_bytes": 0}
+        try:
+            return {"size_bytes": reader.size_bytes(), "last_seq": {t: reader.last_seq(t) for t in self.tasks()}}
+        finally:
+            reader.close()
+
+    def _reader(self) -> SqliteBufferReader | None:
+        return self._rooms.reader() if self._rooms.paths.buffer.exists() else None
+
+    def ready(self) -> tuple[bool, Mapping[str, Any]]:
+        waiting = [task for task in self.tasks() if not self._watcher.ready(task)]
+        return not waiting, {"ready": not waiting, "waiting_for": waiting}
+
+    # -- what is asked --------------------------------------------------------------------------
+
+    def command(self, kind: str, task: str, args: Mapping[str, Any], who: str, why: str) -> Mapping[str, Any]:
+        """Ask the learner and wait. Raises CommandRefused with its reason, RetaindError when it is silent."""
+        outcome = self._control.wait(self._control.submit(kind, task, args, who, why), COMMAND_WAIT_S)
+        if outcome is None:
+            raise RetaindError(f"the learner did not answer within {COMMAND_WAIT_S:g} s: is its role running?")
+        if not outcome.ok:
+            raise CommandRefused(str(outcome.details.get("error", "refused")))
+        return outcome.details
