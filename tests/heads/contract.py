@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -19,6 +19,13 @@ from daemon.heads.ports import HeadKind, HeadState
 
 WIDTH = 6
 LABELS = ("lost", "stolen", "late", "broken")
+
+PROPERTY = settings(
+    max_examples=60,
+    deadline=None,
+    # One property is run for every head, on machines under load.
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+)
 
 Step = tuple[str, int, int, int]
 """(what, input, event, label): numbers, so that hypothesis can shrink them."""
@@ -168,7 +175,7 @@ class HeadContract:
 
     # -- folding ----------------------------------------------------------------------------------
 
-    @settings(max_examples=60, deadline=None)
+    @PROPERTY
     @given(played=steps)
     def test_folding_equals_the_batch_solution(self, played: list[Step]) -> None:
         # Given any sequence of labels, revisions and removals
@@ -177,7 +184,7 @@ class HeadContract:
         # Then the state is that of a batch over what is left: each input once, under its latest label
         same(state, self.batch(played))
 
-    @settings(max_examples=60, deadline=None)
+    @PROPERTY
     @given(labels=st.lists(st.integers(0, 3), min_size=1, max_size=25), data=st.data())
     def test_the_order_of_inputs_does_not_matter(self, labels: list[int], data: st.DataObject) -> None:
         # Given labels of different inputs
@@ -187,7 +194,7 @@ class HeadContract:
         # Then the state is the same
         same(self.play(played), self.play(shuffled))
 
-    @settings(max_examples=60, deadline=None)
+    @PROPERTY
     @given(played=steps, more=st.lists(st.tuples(st.integers(20, 25), st.integers(0, 3)), max_size=10))
     def test_what_was_put_in_can_be_taken_out(self, played: list[Step], more: list[tuple[int, int]]) -> None:
         # Given a state, and further inputs folded into it
@@ -200,7 +207,7 @@ class HeadContract:
         # Then the state is as if they had never been
         same(state, self.play(played))
 
-    @settings(max_examples=40, deadline=None)
+    @PROPERTY
     @given(played=steps, start=st.integers(0, 40))
     def test_folding_the_end_of_the_log_again_changes_nothing(self, played: list[Step], start: int) -> None:
         # Given a log that is folded, and of which the end is folded a second time
