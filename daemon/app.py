@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,23 @@ class Rooms:
 
     def writer(self) -> SqliteBufferWriter:
         return SqliteBufferWriter(self.paths.buffer, self.config.tasks, self.config.buffer, self.clock)
+
+    def lags(self) -> Iterator[tuple[str, int, float]]:
+        """(topic, partition, records that are not stored yet)."""
+        source, reader = self.source(), self.reader() if self.paths.buffer.exists() else None
+        try:
+            stored = reader.positions() if reader is not None else {}
+            for place in source.assignment():
+                first, end = source.bounds(place)
+                yield place.topic, place.partition, float(end - stored.get((place.topic, place.partition), first))
+        finally:
+            source.close()
+            if reader is not None:
+                reader.close()
+
+    def lag(self) -> int:
+        """Records of all partitions that are not stored yet."""
+        return int(sum(records for _, _, records in self.lags()))
 
 
 def check_plugins(config: Config) -> None:

@@ -190,10 +190,8 @@ class Backtest:
 
     def _evaluate(self, events: Sequence[Event]) -> np.ndarray[Any, Any]:
         served = self._learner.fast.answering()
-        parts = []
-        for start in range(0, len(events), EVALUATE_AT_ONCE):
-            parts.append(self._score(served, events[start : start + EVALUATE_AT_ONCE]))
-        return np.concatenate(parts)
+        starts = range(0, len(events), EVALUATE_AT_ONCE)
+        return np.concatenate([self._score(served, events[start : start + EVALUATE_AT_ONCE]) for start in starts])
 
     def _score(self, served: ServedModel, events: Sequence[Event]) -> np.ndarray[Any, Any]:
         """Unit scores [N, k] of what is served, chosen among all labels seen so far."""

@@ -7,7 +7,7 @@ the stream (events) or ``control`` (commands).
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,8 +15,9 @@ import orjson
 
 from daemon.app import Rooms
 from daemon.buffer.sqlite import SqliteBufferReader
-from daemon.errors import CommandRefused, RetaindError
+from daemon.errors import CommandRefused
 from daemon.events import Event, Input
+from daemon.metrics import PrometheusObserver, Sample, StateCollector, render
 from daemon.roles.control import Control
 from daemon.roles.overview import task_status, version_row
 from daemon.roles.predict import ANSWERED, FLUSH_S
@@ -30,9 +31,12 @@ COMMAND_WAIT_S = 25.0
 
 
 class Doors:
-    def __init__(self, rooms: Rooms, predictor: Predictor, watcher: Watcher, sink: Sink) -> None:
+    def __init__(
+        self, rooms: Rooms, predictor: Predictor, watcher: Watcher, sink: Sink, observer: PrometheusObserver
+    ) -> None:
         self._rooms, self._predictor, self._watcher, self._sink = rooms, predictor, watcher, sink
-        self._control = Control(rooms.paths.control)
+        self._observer = observer
+        self._state = StateCollector(self._gauges)
         self._topics = rooms.config.stream.outputs
         inputs = rooms.config.stream.inputs
         self._labelled = inputs[0].topic
@@ -116,13 +120,49 @@ class Doors:
         waiting = [task for task in self.tasks() if not self._watcher.ready(task)]
         return not waiting, {"ready": not waiting, "waiting_for": waiting}
 
+    def metrics(self) -> bytes:
+        return render(self._observer, self._state)
+
+    def _gauges(self) -> Iterator[Sample]:
+        registry = self._rooms.registry
+        for topic, partition, lag in self._rooms.lags():
+            yield "consumer_lag_records", (topic, str(partition)), lag
+        for task in self.tasks():
+            champion = registry.alias(task, "champion")
+            if champion is not None:
+                yield "champion_info", (task, champion), 1.0
+                promoted = [e.time for e in registry.history(task) if e.kind in ("promoted", "rolled_back")]
+                yield "champion_timestamp_seconds", (task,), promoted[-1]
+        reader = self._reader()
+        if reader is None:
+            return
+        try:
+            yield "buffer_bytes", (), float(reader.size_bytes())
+            for task in self.tasks():
+                yield "buffer_events", (task,), float(reader.stats(task).events)
+                yield "head_staleness_seconds", (task,), self._staleness(reader, task)
+        finally:
+            reader.close()
+
+    def _staleness(self, reader: SqliteBufferReader, task: str) -> float:
+        """Seconds since the oldest label that is stored and not yet in the answer became known."""
+        served = self._predictor.current(task)
+        missing = reader.tail(task, served.labels_seen, 1) if served is not None else ()
+        known = missing[0].event.label_time if missing else None
+        return 0.0 if known is None else max(0.0, time.time() - known)
+
     # -- what is asked --------------------------------------------------------------------------
 
     def command(self, kind: str, task: str, args: Mapping[str, Any], who: str, why: str) -> Mapping[str, Any]:
-        """Ask the learner and wait. Raises CommandRefused with its reason, RetaindError when it is silent."""
-        outcome = self._control.wait(self._control.submit(kind, task, args, who, why), COMMAND_WAIT_S)
-        if outcome is None:
-            raise RetaindError(f"the learner did not answer within {COMMAND_WAIT_S:g} s: is its role running?")
+        """Ask the learner and wait.
+
+        Raises CommandRefused with its reason, RetaindError when it is silent (the command stays).
+        """
+        control = Control(self._rooms.paths.control)
+        try:
+            outcome = control.wait(control.submit(kind, task, args, who, why), COMMAND_WAIT_S)
+        finally:
+            control.close()
         if not outcome.ok:
             raise CommandRefused(str(outcome.details.get("error", "refused")))
         return outcome.details

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -51,7 +53,9 @@ def run_learn(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> 
     device = _torch(rooms.config.learn.threads, rooms.config.learn.device)
     with RoleLock(rooms.paths.root, "learn").acquire(standby=standby):
         sink = rooms.sink()
-        rooms.writer_ready(stop)
+        wait_for_buffer(rooms, stop)
+        if stop.is_set():
+            return
         make: Callable[[], Mapping[str, Any]] = lambda: {  # noqa: E731
             task: make_learner(rooms, task, device, sink=sink, lag=rooms.lag) for task in rooms.config.tasks
         }
@@ -61,10 +65,17 @@ def run_learn(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> 
         role.run(stop)
 
 
+def wait_for_buffer(rooms: Rooms, stop: threading.Event) -> None:
+    """Ingest makes the buffer; until it has, there is nothing to learn from."""
+    while not rooms.paths.buffer.exists() and not stop.wait(0.05):
+        pass
+
+
 def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
     """Answers the stream's requests and HTTP."""
     from daemon.doors import Doors
-    from daemon.http.app import serve
+    from daemon.http.app import create_app, serve
+    from daemon.http.auth import rules
     from daemon.roles.predict import RequestLoop
     from daemon.serving.predictor import Predictor
     from daemon.serving.watch import Watcher
@@ -85,8 +96,12 @@ def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -
         config.stream.outputs.predictions,
         config.predict.top_k,
     )
-    doors = Doors(rooms, predictor, watcher, sink)
-    server = serve(doors.application(), config.http.host, config.http.port)
+    assert isinstance(rooms.observer, PrometheusObserver)
+    doors = Doors(rooms, predictor, watcher, sink, rooms.observer)
+    token = config.http.token.get_secret_value() if config.http.token else None
+    checks = rules(config.http.host, token, config.http.max_body_bytes, config.http.timeout_s)
+    server = serve(create_app(doors, checks), config.http.host, config.http.port)
+    write_door(rooms.paths.root, config.http.host, server.port)
     watcher.start()
     requests = threading.Thread(target=_when_ready, args=(watcher, loop, stop), name="requests")
     requests.start()
@@ -96,6 +111,13 @@ def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -
     server.close()
     watcher.close()
     predictor.close()
+
+
+def write_door(state_dir: Path, host: str, port: int) -> None:
+    """``http.json``: where the daemon listens, for who asked for a free port."""
+    temporary = state_dir / "http.json.tmp"
+    temporary.write_text(json.dumps({"host": host, "port": port}))
+    temporary.replace(state_dir / "http.json")
 
 
 def _when_ready(watcher: Any, loop: Any, stop: threading.Event) -> None:

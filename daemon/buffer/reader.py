@@ -5,7 +5,7 @@ A reader may be shared by threads: one call at a time holds its lock. Every answ
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
@@ -13,7 +13,7 @@ from typing import Any
 
 from daemon.buffer import removal, sampling
 from daemon.buffer.failures import translated
-from daemon.buffer.ports import BufferStats
+from daemon.buffer.ports import BufferStats, Partition
 from daemon.buffer.query import query
 from daemon.buffer.rows import EVENT_COLUMNS, id_digest, read_input, read_label, stored_event
 from daemon.buffer.schema import open_to_read
@@ -113,6 +113,12 @@ class SqliteBufferReader:
             if len(rows) < EXPORT_ROWS:
                 return
             last = rows[-1][13]
+
+    def positions(self) -> Mapping[Partition, int]:
+        """Next offset that ingest will read, per partition."""
+        with self._snapshot():
+            rows = query(self._connection, "SELECT topic, partition, next FROM positions")
+        return {(topic, partition): following for topic, partition, following in rows}
 
     def size_bytes(self) -> int:
         with self._snapshot():

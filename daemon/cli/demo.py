@@ -12,7 +12,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ PLACES = ("abroad", "at the station", "in the branch", "near the office")
 WHENS = ("yesterday", "last week", "on Monday", "this morning")
 
 
-def phrases(kinds: dict[str, tuple[str, ...]], n: int, rng: random.Random, prefix: str) -> Iterator[dict[str, Any]]:
+def phrases(kinds: Mapping[str, tuple[str, ...]], n: int, rng: random.Random, prefix: str) -> Iterator[dict[str, Any]]:
     for i in range(n):
         label = rng.choice(list(kinds))
         values = {"place": rng.choice(PLACES), "when": rng.choice(WHENS), "n": rng.randint(1000, 99999)}

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -55,7 +54,7 @@ class JobShelf:
         directory = self.directory(job_id)
         temporary = directory / "done.json.tmp"
         temporary.write_bytes(orjson.dumps(outcome, option=orjson.OPT_SERIALIZE_NUMPY))
-        os.replace(temporary, directory / "done.json")
+        temporary.replace(directory / "done.json")
         for path in directory.glob("*.jsonl"):
             path.unlink()
         for name in ("parent", "fast"):

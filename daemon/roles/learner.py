@@ -45,6 +45,9 @@ from strategies import catalog
 
 log = structlog.get_logger(__name__)
 
+CONSIDER_S = 0.5
+"""How often the trigger is asked while nothing new comes in."""
+
 
 @dataclass(slots=True)
 class _Training:
@@ -94,6 +97,8 @@ class TaskLearner:
         self._training: _Training | None = None
         self._candidate: _Candidate | None = None
         self._asked: str | None = None
+        self._counted: tuple[tuple[int, FastLearner], int] | None = None
+        self._considered: tuple[int, float] | None = None
         self._snapshot_at = around.clock.monotonic()
         self.standing: Standing = standing(around.registry, task)
         self._trigger = Trigger(config.trigger, around.clock, self.standing.finished, self.standing.rejections)
@@ -122,15 +127,18 @@ class TaskLearner:
 
     @property
     def new_events(self) -> int:
-        """Labelled train events since the last finished job, as far as an update may take them."""
-        rows = self._around.reader.labelled(
-            self.task,
-            Split.TRAIN,
-            after_seq=self.standing.covered,
-            before_seq=self.fast.cursor,
-            limit=self.config.update.max_new_events,
-        )
-        return len(rows)
+        """Labelled train events (and corrections) since the last finished job."""
+        mark = (self.standing.covered, self.fast)
+        if self._counted is None or self._counted[0] != mark:
+            rows = self._around.reader.labelled(
+                self.task,
+                Split.TRAIN,
+                after_seq=self.standing.covered,
+                before_seq=self.fast.cursor,
+                limit=self.config.update.max_new_events,
+            )
+            self._counted = (mark, len(rows) - self.fast.train_changes)
+        return self._counted[1] + self.fast.train_changes
 
     def ask(self, reason: str) -> None:
         """Start an update as soon as none runs, whatever the trigger says."""
@@ -187,6 +195,12 @@ class TaskLearner:
     # -- an update ------------------------------------------------------------------------------
 
     def _consider(self) -> bool:
+        now = self._around.clock.monotonic()
+        if self._asked is None and self._considered is not None:
+            cursor, at = self._considered
+            if cursor == self.fast.cursor and now - at < CONSIDER_S:
+                return False
+        self._considered = (self.fast.cursor, now)
         self.standing = standing(self._around.registry, self.task)
         new = self.new_events
         reason = self._asked if self._asked and new else None
