@@ -10,6 +10,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 import orjson
 
 from daemon.buffer import outbox, pending
@@ -30,27 +33,46 @@ from daemon.errors import StoreError
 from daemon.events import ChangeKind, Event, Input, Op
 
 
-def apply(batch: Batch, arrival: Arrival, now: float) -> dict[str, int]:
-    """Returns the outcomes that it counts as (see AppendReport); ``now`` is seconds since the epoch."""
+def apply_all(batch: Batch, arrivals: Sequence[Arrival], now: float) -> Counter[tuple[str, str]]:
+    """Apply arrivals in order; returns how many came out how (see AppendReport).
+
+    ``now`` is seconds since the epoch. Raises ConfigError for a task that is not configured.
+    """
+    digests = [id_digest(arrival.event.task, arrival.event.id) for arrival in arrivals]
+    tasks = [batch.counts.task(arrival.event.task) for arrival in arrivals]
+    batch.prefetch(
+        digests,
+        [
+            (task.id, arrival.key)
+            for task, arrival in zip(tasks, arrivals, strict=True)
+            if arrival.key is not None and task.split.by == "input"
+        ],
+    )
+    outcomes: Counter[tuple[str, str]] = Counter()
+    for arrival, digest, task in zip(arrivals, digests, tasks, strict=True):
+        for outcome in _apply(batch, task, digest, arrival, now):
+            outcomes[task.name, outcome] += 1
+    return outcomes
+
+
+def _apply(batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, now: float) -> Sequence[str]:
     event = arrival.event
-    task = batch.counts.task(event.task)
-    digest = id_digest(event.task, event.id)
     row = batch.find(digest)
     gone = 0 if row is not None else batch.gone(digest)
     if event.op is Op.DELETE:
-        return {_erase(batch, task, row, gone, digest, event): 1}
+        return (_erase(batch, task, row, gone, digest, event),)
     if gone == ERASED or (row is not None and row.erased):
-        return {"ignored": 1}
+        return ("ignored",)
     if gone == EVICTED:
-        return {"duplicate" if event.input is not None else "ignored": 1}
+        return ("duplicate" if event.input is not None else "ignored",)
     said = _statement(arrival)
     if row is not None:
-        return {_revise(batch, task, row, arrival, said): 1}
+        return (_revise(batch, task, row, arrival, said),)
     if event.input is None:
         if said is None:
-            return {"ignored": 1}
+            return ("ignored",)
         fresh = pending.wait(batch.connection, task, digest, said, now)
-        return {"pending" if fresh else "duplicate": 1}
+        return ("pending" if fresh else "duplicate",)
     return _store(batch, task, digest, arrival, event.input, said)
 
 
@@ -65,8 +87,10 @@ def _statement(arrival: Arrival) -> Statement | None:
 
 def _store(
     batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, value: Input, said: Statement | None
-) -> dict[str, int]:
+) -> Sequence[str]:
     event = arrival.event
+    at_once = said is not None and said.label_time == arrival.record_time
+    order = said.order if said is not None and at_once else order_of(arrival.record_time, arrival.origin)
     row = Row(
         row=batch.counts.next_row,
         task=task.id,
@@ -77,7 +101,7 @@ def _store(
         text_pair=value.text_pair,
         tokens=write_tokens(value),
         key=_key(arrival),
-        input_order=order_of(arrival.record_time, arrival.origin),
+        input_order=order,
         attributes=write_attributes(event.attributes),
         split=None,
         label=None,
@@ -96,10 +120,9 @@ def _store(
     statements = sorted([*waiting, *([said] if said is not None else [])], reverse=True, key=lambda s: s.order)
     for statement in statements:
         _say(batch, task, row, statement)
-    outcomes = {"stored": 1}
     if waiting and statements[0] is not said:
-        outcomes["late_label"] = 1
-    return outcomes
+        return ("stored", "late_label")
+    return ("stored",)
 
 
 def _revise(batch: Batch, task: TaskCount, row: Row, arrival: Arrival, said: Statement | None) -> str:

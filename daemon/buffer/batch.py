@@ -6,6 +6,7 @@ writes the rest with a few prepared statements, so that 500 events cost 500 look
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -21,6 +22,7 @@ EVICTED, ERASED = 1, 2
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM events WHERE "
 _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
 _UPDATE = f"UPDATE events SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(COLUMNS) if i)} WHERE row = ?1"
+_SPLIT = "SELECT task, key, split FROM splits WHERE task = ? AND key = ?"
 _CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 BURY = "INSERT INTO gone VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE SET state = ?2"
 _INPUT = "INSERT OR IGNORE INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -38,22 +40,38 @@ class Batch:
         self._dirty: dict[int, Row] = {}
         self._gone: dict[bytes, int] = {}
         self._splits: dict[tuple[int, bytes], int] = {}
+        self._asked: set[tuple[int, bytes]] = set()
         self._new_splits: list[tuple[int, bytes, int]] = []
         self._changes: list[tuple[Any, ...]] = []
         self._inputs: list[tuple[Any, ...]] = []
         self._history: list[tuple[Any, ...]] = []
+
+    def prefetch(self, digests: Sequence[bytes], keys: Sequence[tuple[int, bytes]]) -> None:
+        """Look up many ids, and many (task, split key), at once: a third of the cost of one by one."""
+        self._rows = dict.fromkeys(digests)
+        for values in self.connection.executemany(_SELECT + "digest = ?", [(digest,) for digest in digests]):
+            self._know(Row(*values))
+        self._gone = dict.fromkeys(digests, 0)
+        if self.counts.any_gone:
+            asked = [(digest,) for digest, row in self._rows.items() if row is None]
+            self._gone.update(self.connection.executemany("SELECT digest, state FROM gone WHERE digest = ?", asked))
+        for task, key, side in self.connection.executemany(_SPLIT, keys):
+            self._splits[task, key] = side
+        self._asked.update(keys)
+
+    def _know(self, row: Row) -> None:
+        self._rows[row.digest] = self._by_row[row.row] = row
+        self._homes[row.row] = row.class_ if row.slot is not None else None
 
     def find(self, digest: bytes) -> Row | None:
         """The kept (or hidden) row of an id."""
         if digest in self._rows:
             return self._rows[digest]
         values = self.connection.execute(_SELECT + "digest = ?", (digest,)).fetchone()
-        row = Row(*values) if values is not None else None
-        self._rows[digest] = row
-        if row is not None:
-            self._by_row[row.row] = row
-            self._homes[row.row] = row.class_ if row.slot is not None else None
-        return row
+        self._rows[digest] = None
+        if values is not None:
+            self._know(Row(*values))
+        return self._rows[digest]
 
     def gone(self, digest: bytes) -> int:
         """0, EVICTED or ERASED."""
@@ -85,7 +103,7 @@ class Batch:
         place = (task.id, key)
         side = self._splits.get(place)
         if side is None:
-            side = self.connection.execute("SELECT split FROM splits WHERE task = ? AND key = ?", place).get
+            side = self._stored_split(place)
             if side is None:
                 side = decide(task.split, key, self.counts.class_of(task, class_name(label)).train_rows)
                 self._new_splits.append((*place, side))
@@ -96,10 +114,16 @@ class Batch:
         """Give a key that has none the split of its event (an input revision stays on its side)."""
         place = (task.id, key)
         if place not in self._splits:
-            stored = self.connection.execute("SELECT split FROM splits WHERE task = ? AND key = ?", place).get
+            stored = self._stored_split(place)
             if stored is None:
                 self._new_splits.append((*place, side))
             self._splits[place] = side if stored is None else stored
+
+    def _stored_split(self, place: tuple[int, bytes]) -> int | None:
+        if place in self._asked:
+            return None
+        row = self.connection.execute(_SPLIT, place).fetchone()
+        return None if row is None else int(row[2])
 
     def recount(self, task: TaskCount, row: Row, before: tuple[Stored, bool]) -> None:
         """Move a row between classes and sides; ``before`` is its (label, hidden) until now."""

@@ -15,7 +15,7 @@ from random import Random
 
 import apsw
 
-from daemon.buffer.query import first, query
+from daemon.buffer.query import query
 from daemon.buffer.rows import EVENT_COLUMNS, stored_event
 from daemon.buffer.split import TRAIN
 from daemon.events import StoredEvent
@@ -26,8 +26,8 @@ Place = tuple[int, int]
 """(class, n)"""
 
 _CLASSES = "SELECT id, train_rows FROM classes WHERE task = ? AND train_rows > 0 ORDER BY id"
-_COLUMNS = ", ".join(f"e.{name}" for name in EVENT_COLUMNS.split(", "))
-_ROW = f"SELECT {_COLUMNS}, e.row FROM class_rows r JOIN events e ON e.row = r.event WHERE r.class = ? AND r.n = ?"
+_ROW = f"SELECT {EVENT_COLUMNS}, row FROM events WHERE row = (SELECT event FROM class_rows WHERE class = ? AND n = ?)"
+"""As a sub-select: a join of the two takes five times as long for one row."""
 _NEWEST = (
     f"SELECT {EVENT_COLUMNS}, row FROM events WHERE task = ? AND split = {TRAIN} AND seq <= ? "
     "AND label IS NOT NULL AND erased = 0 ORDER BY seq DESC LIMIT ?"
@@ -47,18 +47,18 @@ def draw(
         missing = n - len(taken)
         share, extra = divmod(missing, len(places))
         lucky = set(random.sample(range(len(places)), extra))
-        going = []
+        going, wanted = [], []
         for number, source in enumerate(places):
             quota = share + (number in lucky)
             drawn = list(islice(source, quota))
             tries -= len(drawn)
-            for place in drawn:
-                values = first(connection, _ROW, place)
-                if values is not None and (before_seq is None or values[11] <= before_seq):
-                    taken[values[13]] = stored_event(task, values[:13])
+            wanted += drawn
             if len(drawn) == quota:
                 going.append(source)
         places = going
+        for values in connection.executemany(_ROW, wanted):
+            if before_seq is None or values[11] <= before_seq:
+                taken[values[13]] = stored_event(task, values[:13])
     if before_seq is not None and len(taken) < n and tries <= 0:
         for values in query(connection, _NEWEST, (task_id, before_seq, n)):
             if len(taken) == n:

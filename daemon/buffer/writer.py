@@ -6,7 +6,6 @@ set the positions → commit (fsync). Anything that fails before the commit leav
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,15 +60,12 @@ class SqliteBufferWriter:
         dead_letters: Sequence[DeadLetter] = (),
         identities: Mapping[str, str] | None = None,
     ) -> AppendReport:
-        outcomes: Counter[tuple[str, str]] = Counter()
         now = self._clock.now()
         with self._transaction() as counts:
             self._move(positions)
             outbox.put(self._connection, dead_letters)
             batch = Batch(self._connection, counts)
-            for arrival in arrivals:
-                for outcome in rules.apply(batch, arrival, now):
-                    outcomes[arrival.event.task, outcome] += 1
+            outcomes = rules.apply_all(batch, arrivals, now)
             batch.flush()
             self._connection.executemany("REPLACE INTO identities VALUES (?, ?)", list((identities or {}).items()))
         if dead_letters:
