@@ -1,150 +1,199 @@
-"""Fakes that ship: what our own tests, backtests and your tests use in place of a stream and a clock."""
+"""What tests and backtests use instead of a clock and a stream. Shipped, so that plug-ins can test with it."""
 
 from __future__ import annotations
 
 import threading
 import time
 import uuid
-import zlib
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from daemon.errors import StreamError, StreamUnavailable
+from daemon.stream.partition import partition_of
 from daemon.stream.ports import OutRecord, Record, TopicPartition
 
 
 class FakeClock:
-    """Stands still until told otherwise; wall clock and monotonic clock move together unless jumped."""
+    """A clock that stands still until it is moved. ``now`` and ``monotonic`` are one."""
 
-    def __init__(self, now: float = 0.0) -> None:
-        self._now = now
-        self._monotonic = 0.0
+    def __init__(self, start: float = 0.0) -> None:
+        self._seconds = start
 
     def now(self) -> float:
-        return self._now
+        return self._seconds
 
     def monotonic(self) -> float:
-        return self._monotonic
+        return self._seconds
+
+    def set(self, seconds: float) -> None:
+        self._seconds = seconds
 
     def advance(self, seconds: float) -> None:
-        self._now += seconds
-        self._monotonic += seconds
+        self._seconds += seconds
 
-    def set(self, now: float) -> None:
-        """Move to a later moment (both clocks), as time passes."""
-        self.advance(now - self._now)
 
-    def jump(self, seconds: float) -> None:
-        """Move the wall clock alone, as an administrator might."""
-        self._now += seconds
+@dataclass
+class _Log:
+    first: int = 0
+    records: list[Record] = field(default_factory=list)
+
+    @property
+    def next(self) -> int:
+        return self.first + len(self.records)
+
+
+@dataclass
+class _Topic:
+    logs: list[_Log]
+    identity: str = field(default_factory=lambda: f"memory:{uuid.uuid4().hex}")
 
 
 class MemoryBroker:
-    """Topics in memory. ``partitions``: of a topic that is made on first use."""
+    """Topics in memory, for any number of sources and sinks of one process.
+
+    ``down``: poll and flush raise StreamUnavailable while it is set. A source polls with the broker's
+    condition, so it wakes at once. ``trim`` and ``recreate`` do what retention and operators do.
+    """
 
     def __init__(self, partitions: int = 1) -> None:
-        self.partitions = partitions
-        self.lock = threading.Condition()
-        self.records: dict[TopicPartition, list[Record]] = {}
-        self.first: dict[TopicPartition, int] = {}
-        self.identity: dict[str, str] = {}
-        self.groups: dict[str, dict[TopicPartition, int]] = defaultdict(dict)
+        self.down = False
+        self.changed = threading.Condition(threading.RLock())
+        self._partitions = partitions
+        self._topics: dict[str, _Topic] = {}
+        self._groups: dict[tuple[str, TopicPartition], int] = {}
+        self._turn = 0
 
-    def ensure(self, topic: str) -> list[TopicPartition]:
-        self.identity.setdefault(topic, str(uuid.uuid4()))
-        places = [TopicPartition(topic, number) for number in range(self.partitions)]
-        for place in places:
-            self.records.setdefault(place, [])
-            self.first.setdefault(place, 0)
-        return places
+    def topic(self, name: str) -> _Topic:
+        with self.changed:
+            return self._topics.setdefault(name, _Topic([_Log() for _ in range(self._partitions)]))
 
-    def topic(self, name: str) -> list[Record]:
-        """Everything in a topic, by partition and offset."""
-        return [record for place, records in sorted(self.records.items()) if place.topic == name for record in records]
+    def log(self, partition: TopicPartition) -> _Log:
+        return self.topic(partition.topic).logs[partition.partition]
+
+    def append(self, records: Sequence[OutRecord]) -> None:
+        with self.changed:
+            for record in records:
+                logs = self.topic(record.topic).logs
+                self._turn += 1
+                key = record.key
+                number = self._turn % len(logs) if key is None else partition_of(key, len(logs))
+                timestamp = time.time() if record.timestamp is None else record.timestamp
+                place = (record.topic, number, logs[number].next)
+                logs[number].records.append(Record(*place, timestamp, key, record.value, record.headers))
+            self.changed.notify_all()
+
+    def records(self, topic: str) -> list[Record]:
+        """All that is kept of a topic, partition after partition."""
+        with self.changed:
+            return [record for log in self.topic(topic).logs for record in log.records]
+
+    def trim(self, partition: TopicPartition, first: int) -> None:
+        """Forget the records before offset ``first``, as retention does."""
+        with self.changed:
+            log = self.log(partition)
+            del log.records[: max(0, first - log.first)]
+            log.first = max(first, log.first)
 
     def recreate(self, topic: str) -> None:
-        """Delete a topic and make it anew: another identity, offsets from 0."""
-        self.identity.pop(topic, None)
-        for place in [place for place in self.records if place.topic == topic]:
-            del self.records[place], self.first[place]
-        self.ensure(topic)
+        """Delete a topic and make it again: another identity, offsets from 0."""
+        with self.changed:
+            self._topics.pop(topic, None)
+            self.topic(topic)
 
-    def expire(self, place: TopicPartition, before: int) -> None:
-        """Retention: drop what is below ``before``."""
-        self.records[place] = [record for record in self.records[place] if record.offset >= before]
-        self.first[place] = before
+    def check(self) -> None:
+        if self.down:
+            raise StreamUnavailable("the broker in memory was told to be down")
 
-    def end(self, place: TopicPartition) -> int:
-        records = self.records[place]
-        return records[-1].offset + 1 if records else self.first[place]
+    def committed(self, group: str, partition: TopicPartition) -> int | None:
+        return self._groups.get((group, partition))
+
+    def commit(self, group: str, positions: Mapping[TopicPartition, int]) -> None:
+        self._groups.update({(group, partition): offset for partition, offset in positions.items()})
 
 
 class MemorySource:
+    """Reads every partition of ``topics``; starts at the oldest record until told otherwise."""
+
     def __init__(self, broker: MemoryBroker, topics: Sequence[str], group_id: str) -> None:
         self._broker, self._topics, self._group = broker, list(topics), group_id
-        with broker.lock:
-            self._next = {place: 0 for topic in topics for place in broker.ensure(topic)}
+        self._next: dict[TopicPartition, int] = {}
+        for partition in self.assignment():
+            self._next[partition] = broker.log(partition).first
 
     def identities(self) -> Mapping[str, str]:
-        return {topic: self._broker.identity[topic] for topic in self._topics}
+        return {topic: self._broker.topic(topic).identity for topic in self._topics}
 
     def assignment(self) -> Sequence[TopicPartition]:
-        return list(self._next)
+        return [
+            TopicPartition(topic, number)
+            for topic in self._topics
+            for number in range(len(self._broker.topic(topic).logs))
+        ]
 
     def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._check(partition)
         self._next[partition] = offset
 
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         deadline = time.monotonic() + timeout_s
-        with self._broker.lock:
-            while not (found := self._take(max_records)):
+        with self._broker.changed:
+            while True:
+                self._broker.check()
+                records = self._read(max_records)
                 left = deadline - time.monotonic()
-                if left <= 0 or not self._broker.lock.wait(left):
-                    return []
-            return found
-
-    def _take(self, max_records: int) -> list[Record]:
-        found: list[Record] = []
-        for place, offset in self._next.items():
-            start = max(0, offset - self._broker.first[place])
-            part = self._broker.records[place][start : start + max_records - len(found)]
-            if part:
-                self._next[place] = part[-1].offset + 1
-                found += part
-        return found
+                if records or left <= 0:
+                    return records
+                self._broker.changed.wait(left)
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
-        self._broker.groups[self._group].update(positions)
+        self._broker.commit(self._group, positions)
 
     def committed(self, partition: TopicPartition) -> int | None:
-        return self._broker.groups[self._group].get(partition)
+        self._check(partition)
+        return self._broker.committed(self._group, partition)
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
-        return self._broker.first[partition], self._broker.end(partition)
+        self._check(partition)
+        log = self._broker.log(partition)
+        return log.first, log.next
 
     def close(self) -> None:
         return
+
+    def _check(self, partition: TopicPartition) -> None:
+        if partition not in self._next:
+            raise StreamError(f"{partition.topic}[{partition.partition}]: not among the partitions that are read")
+
+    def _read(self, max_records: int) -> list[Record]:
+        found: list[Record] = []
+        for partition in self._next:
+            log = self._broker.log(partition)
+            start = max(self._next[partition], log.first) - log.first
+            taken = log.records[start : start + max_records - len(found)]
+            if taken:
+                self._next[partition] = taken[-1].offset + 1
+                found += taken
+        return found
 
 
 class MemorySink:
+    """Writes to a broker at ``flush``. Thread-safe."""
+
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
-        self._waiting: list[OutRecord] = []
+        self._lock = threading.Lock()
+        self._pending: list[OutRecord] = []
 
     def send(self, records: Sequence[OutRecord]) -> None:
-        with self._broker.lock:
-            self._waiting += records
+        with self._lock:
+            self._pending += records
 
     def flush(self, timeout_s: float) -> None:
-        with self._broker.lock:
-            for number, record in enumerate(self._waiting):
-                places = self._broker.ensure(record.topic)
-                key = record.key if record.key is not None else number.to_bytes(8, "big")
-                place = places[zlib.crc32(key) % len(places)]
-                moment = record.timestamp if record.timestamp is not None else time.time()
-                made = Record(*place, self._broker.end(place), moment, record.key, record.value, record.headers)
-                self._broker.records[place].append(made)
-            self._waiting.clear()
-            self._broker.lock.notify_all()
+        with self._lock:
+            pending, self._pending = self._pending, []
+            self._broker.check()
+            self._broker.append(pending)
 
     def close(self) -> None:
-        return
+        if self._pending:
+            self.flush(1.0)

@@ -1,50 +1,47 @@
-"""The ingest role: records into the buffer, exactly once, and what is not an event to the dead letters.
+"""The ingest role: records of the stream into the buffer. Never imports torch.
 
-Guarantees, in the order of one step:
+Guarantees:
 
-1. poll; a record below the stored position is dropped, a gap is an alarm (log and counter), never silence.
-2. One buffer transaction: events, next position per partition, dead letters (outbox), topic identities.
-3. Advisory commit of the positions to the stream (the buffer's count, the stream's are for people).
-4. The outbox is sent to the dead-letter topic and flushed; only then are its entries taken out.
-
-A crash between any two steps loses nothing and doubles nothing in the buffer; a dead letter may be sent
-twice (its identity is topic, partition, offset). A topic that was recreated is refused (TopicRecreated).
-Never imports torch.
+1. poll → one buffer transaction (events, next positions, dead letters, identities) → advisory commit →
+   dead letters sent, flushed, and only then taken out of the outbox.
+2. Reading starts at the buffer's positions; what lies below them is dropped, what is missing is an alarm
+   (``records_lost`` in the log, ``ingest_lost_records_total``), a recreated topic is refused.
+3. A record is in the buffer or on its way to the dead-letter topic; a full disk makes ingest wait, not lose.
+4. A dead-letter topic that cannot be reached does not stop events.
 """
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from daemon.buffer.policy import admit
-from daemon.buffer.ports import Arrival, BufferWriter, DeadLetter
+from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition
 from daemon.clock import Clock
-from daemon.config.models import TaskConfig
-from daemon.errors import DecodeError, StoreFull, StreamUnavailable, TopicRecreated
-from daemon.events import Event, Op, Origin
+from daemon.errors import StoreFull, StreamUnavailable
 from daemon.observe import Observer
+from daemon.roles.dead_letters import out_record
+from daemon.roles.placing import Placing
+from daemon.roles.sorting import Sorting
 from daemon.stream.decoders import Decoder
-from daemon.stream.ports import OutRecord, Record, Sink, Source, TopicPartition
+from daemon.stream.ports import Record, Sink, Source, TopicPartition
 from daemon.tasks.base import TaskSchema
-from daemon.tasks.schema import input_key
 
 log = structlog.get_logger(__name__)
 
 MAX_RECORDS = 500
+OUTBOX_AT_ONCE = 100
 POLL_S = 0.2
-PAUSE_S = 1.0
 FLUSH_S = 10.0
-OUTBOX_AT_ONCE = 200
-MAINTAIN_EVERY_S = 10.0
-PREFIX = "__connect.errors."
+RETRY_S = 1.0
+MAINTAIN_S = 30.0
+LAG_S = 1.0
 
 
 class IngestRole:
-    """``decoders``: by topic; ``schemas``, ``tasks``: by task; ``passed``: see ``BufferWriter.maintain``."""
+    """``decoders`` by topic, ``schemas`` by task. ``passed`` gives, per task, the change that every kept
+    HeadState has passed (see ``BufferWriter.maintain``)."""
 
     def __init__(
         self,
@@ -54,159 +51,131 @@ class IngestRole:
         *,
         decoders: Mapping[str, Decoder],
         schemas: Mapping[str, TaskSchema],
-        tasks: Mapping[str, TaskConfig],
         clock: Clock,
         observer: Observer,
         dead_letter_topic: str,
         max_record_bytes: int,
         passed: Callable[[], Mapping[str, int]],
-        poll_s: float = POLL_S,
     ) -> None:
         self._source, self._sink, self._buffer = source, sink, buffer
-        self._decoders, self._schemas, self._tasks = decoders, schemas, tasks
         self._clock, self._observer = clock, observer
-        self._dead_letter_topic, self._max_bytes = dead_letter_topic, max_record_bytes
-        self._passed, self._poll_s = passed, poll_s
-        self._next: dict[TopicPartition, int | None] = {}
-        self._maintained = clock.monotonic()
+        self._dead_letter_topic, self._passed = dead_letter_topic, passed
+        self._sorting = Sorting(decoders, schemas, max_record_bytes)
+        self._placing = Placing(source, buffer, observer)
+        self._letters_waiting = True  # a former process may have left some
+        self._letters_after = self._maintained = clock.monotonic()
+        self._lag_shown: float | None = None
 
     def run(self, stop: threading.Event) -> None:
-        """Until ``stop``: a full disk or an absent stream pauses and is tried again."""
+        """Step until ``stop``. What is outside the stream's and the disk's ordinary troubles is raised."""
         while not stop.is_set():
             try:
-                self.step()
-            except (StoreFull, StreamUnavailable) as error:
-                log.warning("ingest_paused", error=str(error), again_in_s=PAUSE_S)
-                self._observer.count("ingest_pauses_total", reason=type(error).__name__)
-                self._next.clear()
-                stop.wait(PAUSE_S)
+                self.step(POLL_S)
+            except StreamUnavailable as error:
+                log.warning("stream_unavailable", error=str(error))
+                self._placing.rewind()
+                stop.wait(RETRY_S)
+            except StoreFull as error:
+                log.error("store_full", error=str(error))
+                stop.wait(RETRY_S)
+
+    def step(self, timeout_s: float = 0.0) -> bool:
+        """One poll and all that follows from it; whether there was anything to do.
+
+        Raises StoreFull (nothing was stored; the next step reads the same records again), StreamUnavailable,
+        TopicRecreated, PositionConflict (another writer moved the positions).
+        """
+        self._placing.refresh()
+        records = self._source.poll(MAX_RECORDS, timeout_s)
+        stored = self._store(records)
+        sent = self._send_letters()
+        self._maintain()
+        self._show_lag()
+        return stored or sent
+
+    def close(self) -> None:
+        self._source.close()
+        self._sink.close()
         self._buffer.close()
 
-    def step(self) -> bool:
-        """One poll; False when there was nothing. Raises StoreFull, StreamUnavailable, TopicRecreated."""
-        self._place()
-        records = self._source.poll(MAX_RECORDS, self._poll_s)
-        if records:
-            self._store(records)
-        sent = self._send_dead_letters()
-        if self._clock.monotonic() - self._maintained >= MAINTAIN_EVERY_S:
-            self._buffer.maintain(self._passed())
-            self._maintained = self._clock.monotonic()
-        return bool(records) or sent > 0
-
-    # -- where to read --------------------------------------------------------------------------
-
-    def _place(self) -> None:
-        """Seek what was newly assigned to its stored position."""
-        assigned = self._source.assignment()
-        if all(place in self._next for place in assigned):
-            return
-        self._check_identities()
-        stored = self._buffer.positions()
-        for place in assigned:
-            if place not in self._next:
-                position = stored.get((place.topic, place.partition))
-                first, end = self._source.bounds(place)
-                start = first if position is None else position
-                if start > end:
-                    raise TopicRecreated(
-                        f"{place.topic}/{place.partition}: stored position {start} is beyond its end {end}; "
-                        "it is not the topic that was read before: restore it, or begin with a new state_dir"
-                    )
-                if start < first:
-                    self._gap(place, start, first)
-                    start = first
-                self._source.seek(place, start)
-                self._next[place] = position
-
-    def _check_identities(self) -> None:
-        stored = self._buffer.identities()
-        for topic, identity in self._source.identities().items():
-            if stored.get(topic, identity) != identity:
-                raise TopicRecreated(
-                    f"topic {topic!r} was recreated (identity {identity}, stored {stored[topic]}): its offsets mean "
-                    "something else now; restore the old one, or begin with a new state_dir"
-                )
-
-    def _gap(self, place: TopicPartition, expected: int, found: int) -> None:
-        log.error("gap", topic=place.topic, partition=place.partition, missing_from=expected, missing_to=found - 1)
-        self._observer.count("gap_records_total", found - expected, topic=place.topic)
-
-    # -- storing --------------------------------------------------------------------------------
-
-    def _store(self, records: Sequence[Record]) -> None:
+    def _store(self, records: Sequence[Record]) -> bool:
         arrivals: list[Arrival] = []
-        dead: list[DeadLetter] = []
-        moves: dict[tuple[str, int], tuple[int | None, int]] = {}
-        counts = {task: dict(self._buffer.label_counts(task)) for task in self._schemas}
+        letters: list[DeadLetter] = []
+        ends: dict[TopicPartition, int] = {}
         for record in records:
-            place = TopicPartition(record.topic, record.partition)
-            before = self._next.get(place)
-            expected, reached = moves.get((place.topic, place.partition), (before, before))
-            if reached is not None and record.offset < reached:
+            if self._placing.seen(record):
                 continue
-            if reached is not None and record.offset > reached:
-                self._gap(place, reached, record.offset)
-            moves[(place.topic, place.partition)] = (expected, record.offset + 1)
-            try:
-                arrivals.append(self._arrival(record, counts))
-            except DecodeError as error:
-                dead.append(self._dead_letter(record, error))
-        report = self._buffer.append(arrivals, moves, dead, self._source.identities())
-        for (topic, partition), (_, reached) in moves.items():
-            self._next[TopicPartition(topic, partition)] = reached
-        for (task, outcome), count in report.outcomes.items():
-            self._observer.count("events_total", count, task=task, outcome=outcome)
-        self._source.commit({TopicPartition(*place): reached for place, (_, reached) in moves.items()})
-
-    def _arrival(self, record: Record, counts: Mapping[str, dict[str, int]]) -> Arrival:
-        if record.value is not None and len(record.value) > self._max_bytes:
-            raise DecodeError(
-                "too_large", f"{len(record.value)} bytes, stream.max_record_bytes allows {self._max_bytes}"
-            )
-        event = self._decoders[record.topic].decode(record)
-        schema = self._schemas.get(event.task)
-        if schema is None:
-            raise DecodeError(
-                "unknown_task", f"event {event.id!r}: task {event.task!r} is not configured: {sorted(self._schemas)}"
-            )
-        schema.validate(event)
-        self._admit(event, schema, counts[event.task])
-        key = input_key(schema, event.input) if event.input is not None else None
-        return Arrival(event, Origin(record.topic, record.partition, record.offset), record.timestamp, key)
-
-    def _admit(self, event: Event, schema: TaskSchema, counts: dict[str, int]) -> None:
-        if event.label is None or event.op is not Op.UPSERT:
-            return
-        admit(event.label, counts, self._tasks[event.task].labels)
-        for name in schema.classes(event.label):
-            counts[name] = counts.get(name, 0) + 1
-
-    def _dead_letter(self, record: Record, error: DecodeError) -> DeadLetter:
-        value = record.value
-        facts = {
-            "topic": record.topic,
-            "partition": str(record.partition),
-            "offset": str(record.offset),
-            "stage": "VALUE_CONVERTER",
-            "class.name": "daemon.stream.decoders",
-            "exception.class.name": type(error).__name__,
-            "exception.message": str(error)[:1000],
-            "reason": error.reason,
+            partition = TopicPartition(record.topic, record.partition)
+            ends[partition] = self._placing.next[partition] = record.offset + 1
+            sorted_ = self._sorting.sort(record)
+            if isinstance(sorted_, DeadLetter):
+                letters.append(sorted_)
+            else:
+                arrivals.append(sorted_)
+        if not ends:
+            return False
+        positions: dict[Partition, tuple[int | None, int]] = {
+            partition: (self._placing.stored.get(partition), end) for partition, end in ends.items()
         }
-        if error.reason == "too_large" and value is not None:
-            facts |= {"value.size": str(len(value)), "value.sha256": hashlib.sha256(value).hexdigest()}
-            value = None
-        headers = tuple((f"{PREFIX}{name}", text.encode()) for name, text in facts.items())
-        origin = Origin(record.topic, record.partition, record.offset)
-        return DeadLetter(origin, record.timestamp, record.key, value, (*record.headers, *headers), error.reason)
+        try:
+            report = self._buffer.append(arrivals, positions, letters, self._placing.new_identities)
+        except BaseException:
+            self._placing.rewind()
+            raise
+        self._placing.stored.update(ends)
+        self._placing.new_identities.clear()
+        self._letters_waiting = self._letters_waiting or bool(letters)
+        self._count(report, letters)
+        self._commit(ends)
+        return True
 
-    def _send_dead_letters(self) -> int:
+    def _commit(self, ends: Mapping[TopicPartition, int]) -> None:
+        """For lag seen by others; the buffer's positions are what counts."""
+        try:
+            self._source.commit(ends)
+        except (StreamUnavailable, StoreFull) as error:
+            log.warning("advisory_commit_failed", error=str(error))
+
+    def _send_letters(self) -> bool:
+        """At least once: acknowledged letters leave the outbox after the flush."""
+        if not self._letters_waiting or self._clock.monotonic() < self._letters_after:
+            return False
         waiting = self._buffer.outbox(OUTBOX_AT_ONCE)
-        if waiting:
-            self._sink.send(
-                [OutRecord(self._dead_letter_topic, d.value, d.key, d.headers, d.timestamp) for _, d in waiting]
-            )
+        if not waiting:
+            self._letters_waiting = False
+            return False
+        try:
+            self._sink.send([out_record(letter, self._dead_letter_topic) for _, letter in waiting])
             self._sink.flush(FLUSH_S)
             self._buffer.acknowledge([number for number, _ in waiting])
-        return len(waiting)
+        except (StreamUnavailable, StoreFull) as error:
+            log.warning("dead_letters_wait", error=str(error), topic=self._dead_letter_topic)
+            self._letters_after = self._clock.monotonic() + RETRY_S
+            return False
+        return True
+
+    def _maintain(self) -> None:
+        now = self._clock.monotonic()
+        if now - self._maintained < MAINTAIN_S:
+            return
+        self._maintained = now
+        try:
+            self._buffer.maintain(self._passed())
+        except (StoreFull, OSError) as error:
+            log.warning("maintenance_failed", error=str(error))
+
+    def _count(self, report: AppendReport, letters: Sequence[DeadLetter]) -> None:
+        for (task, outcome), amount in report.outcomes.items():
+            self._observer.count("events_total", amount, task=task, outcome=outcome)
+        for letter in letters:
+            log.warning("dead_letter", reason=letter.reason, **letter.origin._asdict())
+
+    def _show_lag(self) -> None:
+        now = self._clock.monotonic()
+        if self._lag_shown is not None and now - self._lag_shown < LAG_S:
+            return
+        self._lag_shown = now
+        for partition, following in self._placing.next.items():
+            _, end = self._source.bounds(partition)
+            place = {"topic": partition.topic, "partition": str(partition.partition)}
+            self._observer.set("consumer_lag_records", max(0, end - following), **place)

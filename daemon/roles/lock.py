@@ -1,4 +1,7 @@
-"""One process per role and state directory: an advisory lock that the kernel releases when its holder dies."""
+"""One process a role: ``lock.ingest`` and ``lock.learn`` in the state directory, held by ``flock``.
+
+The kernel lets go of it when the holder dies, however it dies. Who holds it is written inside.
+"""
 
 from __future__ import annotations
 
@@ -6,52 +9,85 @@ import fcntl
 import json
 import os
 import socket
-import time
+import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+import structlog
+
 from daemon.errors import LockHeld
 
-WAIT_S = 0.2
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S = 0.2
 
 
 class RoleLock:
-    """``lock.ROLE`` in the state directory; a context manager once acquired."""
+    """``with RoleLock(state_dir, "ingest").acquire(): …``"""
 
     def __init__(self, state_dir: Path, role: str) -> None:
         self._path = state_dir / f"lock.{role}"
         self._role = role
-        self._handle: int | None = None
+        self._file: int | None = None
 
-    def acquire(self, *, standby: bool = False) -> RoleLock:
-        """Raises LockHeld naming the holder; with ``standby`` it waits instead."""
+    def acquire(self, *, standby: bool = False, stop: threading.Event | None = None) -> RoleLock:
+        """Take the lock. ``standby`` waits until the holder is gone, or ``stop`` is set.
+
+        Raises LockHeld naming the holder; with ``standby`` only where ``stop`` ended the wait.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not standby:
-                    holder = os.read(handle, 4096).decode(errors="replace").strip() or "an unknown process"
-                    os.close(handle)
-                    raise LockHeld(
-                        f"the {self._role} role of {self._path.parent} is held by {holder}; stop it, or use --standby"
-                    ) from None
-                time.sleep(WAIT_S)
-        os.ftruncate(handle, 0)
-        holder = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": round(time.time())})
-        os.pwrite(handle, holder.encode(), 0)
-        self._handle = handle
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._take(file, standby, stop or threading.Event())
+            me = {
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "start": datetime.now(UTC).isoformat("T", "seconds"),
+            }
+            os.ftruncate(file, 0)
+            os.pwrite(file, json.dumps(me).encode(), 0)
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
         return self
 
     def release(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
+        """Let go; nothing happens where it is not held."""
+        if self._file is not None:
+            os.ftruncate(self._file, 0)
+            os.close(self._file)
+            self._file = None
 
     def __enter__(self) -> RoleLock:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+    def _take(self, file: int, standby: bool, stop: threading.Event) -> None:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                holder = _holder(file)
+            if not standby:
+                raise LockHeld(
+                    f"{self._path}: the {self._role} role is held by {holder}; stop it, or start with --standby to wait"
+                )
+            if not waiting:
+                log.info("standby", role=self._role, holder=holder)
+                waiting = True
+            if stop.wait(LOOK_EVERY_S):
+                raise LockHeld(f"{self._path}: stopped while waiting for {holder}")
+
+
+def _holder(file: int) -> str:
+    try:
+        found = json.loads(os.pread(file, 4096, 0))
+        return f"process {found['pid']} on {found['host']} since {found['start']}"
+    except (ValueError, KeyError, TypeError):
+        return "another process"
