@@ -14,16 +14,19 @@ import numpy as np
 import pytest
 import torch
 
-from daemon.config.models import Model, NcmHead
+from daemon.config.models import LastLayersTune, LoraTune, Model, NcmHead
 from daemon.errors import VersionCorrupt, VersionError
 from daemon.events import Input
 from daemon.heads import get_head
 from daemon.heads import store as head_store
 from daemon.models.base import resolve_base
-from daemon.models.tuned import write_base_version
+from daemon.models.encoder import Encoder
+from daemon.models.tuned import TunedModel, save_tuned, write_base_version
+from daemon.models.tuning import apply_tuning
 from daemon.registry.version import Version, VersionMeta
 from daemon.serving.predictor import Predictor
 from daemon.serving.served import ServedModel, load_served
+from daemon.tasks import get_task
 from daemon.tasks.schema import get_schema, input_key
 
 CPU = torch.device("cpu")
@@ -42,6 +45,13 @@ ASKED = [
 ]
 
 
+def described(version: str, path: Path, meta: VersionMeta) -> Version:
+    """The manifest, as the registry makes it."""
+    found = [file for file in path.rglob("*") if file.is_file()]
+    hashes = {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in found}
+    return Version(version, 0.0, meta, hashes, path)
+
+
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
@@ -56,12 +66,7 @@ def base(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Version:
     files = resolve_base(Model())
     write_base_version(files, "sequence", path)
     meta = VersionMeta("support", "sequence", files.name, files.sha256, 128)
-    hashes = {
-        str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest()
-        for file in path.rglob("*")
-        if file.is_file()
-    }
-    return Version("000001", 0.0, meta, hashes, path)
+    return described("000001", path, meta)
 
 
 @pytest.fixture(scope="module")
@@ -164,3 +169,52 @@ def test_the_predictor_answers_and_lets_go(base: Version, heads: Path) -> None:
     # Then the encoder of the old one is gone
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("tune", [LoraTune(rank=4), LastLayersTune(layers=1)], ids=["lora", "last_layers"])
+def test_a_tuned_version_answers_with_both_heads(tune: LoraTune | LastLayersTune, tmp_path: Path) -> None:
+    # Given a version with moved weights and a head for two classes, and a fast head that knows a third
+    files, labels = resolve_base(Model()), ("card_lost", "card_swallowed")
+    task = get_task("sequence")
+    encoder = Encoder.load(files, CPU)
+    apply_tuning(encoder, tune, 0)
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for parameter in encoder.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.01 * torch.randn_like(parameter))
+    tuned = TunedModel(encoder, task.build_head(384, labels, None, 0), labels, task).eval()
+    save_tuned(tuned, tune, tmp_path / "000002")
+    meta = VersionMeta("support", "sequence", files.name, files.sha256, 128, "000001", 3, tune.model_dump(mode="json"))
+    version = described("000002", tmp_path / "000002", meta)
+    # When it is loaded and asked
+    model = load_served(version, None, CPU)
+    inputs = [Input(text=words) for words, _ in ASKED]
+    answers = model.answers(model.encode(inputs))
+    # Then it answers as what was saved
+    with torch.inference_mode():
+        expected = task.activate(tuned(model.encode(inputs)))
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    assert model.labels_seen == 3
+    # And with a fast head it knows the third class too, in probabilities that sum to 1
+    state = NcmHead().model_dump(mode="json")
+    head = get_head("ncm")
+    assert head is not None
+    fast = head.new(state)
+    for number, ((words, label), row) in enumerate(
+        zip(LEARNT, model.features([Input(text=words) for words, _ in LEARNT], fast.layers), strict=True)
+    ):
+        fast.add(input_key(get_schema("sequence"), Input(text=words)), f"e{number}", label, row)
+    both = model.with_weights(fast.weights(), 0.5)
+    assert both.labels == (*labels, "transfer_time")
+    assert both.answer(inputs, 3)[2]["label"] == "transfer_time"
+    np.testing.assert_allclose(both.answers(both.encode(inputs)).sum(axis=1), 1, atol=1e-6)
+    # And nothing holds it once it is out of use, without waiting for the collector of cycles
+    gone = weakref.ref(model.model.encoder)
+    gc.collect()
+    gc.disable()
+    try:
+        del model, both
+        assert gone() is None
+    finally:
+        gc.enable()
