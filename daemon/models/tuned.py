@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import orjson
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -77,13 +78,16 @@ def load_tuned(version_dir: Path, meta: Facts, device: torch.device) -> TunedMod
     task = get_task(meta.task_type)
     encoder = Encoder.load(base, device)
     load_delta(encoder, version_dir, meta.tune)
-    labels = tuple(orjson.loads((version_dir / LABELS).read_bytes()))
+    try:
+        labels = tuple(orjson.loads((version_dir / LABELS).read_bytes()))
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise VersionCorrupt(f"{version_dir / LABELS} cannot be read: {error}") from error
     head: nn.Module | None = None
     if (version_dir / HEAD).is_file():
         head = task.build_head(encoder.hidden_size, labels, None, 0)
         try:
             head.load_state_dict(load_file(str(version_dir / HEAD)))
-        except RuntimeError as error:
+        except (RuntimeError, SafetensorError) as error:
             raise VersionCorrupt(f"{version_dir / HEAD} does not fit {len(labels)} labels: {error}") from error
         head.to(device)
     model = TunedModel(encoder, head, labels, task)

@@ -52,11 +52,11 @@ def _lora(encoder: Encoder, tune: Any, seed: int) -> None:
             import peft
 
         targets = tune.targets or _linear_names(encoder)
-        torch.manual_seed(seed)
         config = peft.LoraConfig(
             r=tune.rank, lora_alpha=tune.alpha, lora_dropout=tune.dropout_ratio, target_modules=targets, bias="none"
         )
-        with quiet():
+        with quiet(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
             encoder.adopt(peft.get_peft_model(encoder.transformer, config))
     for name, parameter in encoder.transformer.named_parameters():
         parameter.requires_grad_("lora_" in name)
@@ -76,7 +76,7 @@ def save_delta(encoder: Encoder, tune: Tune, directory: Path) -> None:
         for config in encoder.peft.peft_config.values():
             config.base_model_name_or_path = encoder.base.name
         with quiet():
-            encoder.peft.save_pretrained(str(directory / ADAPTER), safe_serialization=True)
+            encoder.peft.save_pretrained(str(directory / ADAPTER), safe_serialization=True, save_embedding_layers=False)
         (directory / ADAPTER / "README.md").unlink(missing_ok=True)
         return
     if encoder.changed:

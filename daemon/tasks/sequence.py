@@ -44,7 +44,7 @@ class SequenceTask(SequenceSchema):
     ) -> nn.Linear:
         """Rows start at N(0, 0.02²), as transformers starts classifiers."""
         generator = torch.Generator().manual_seed(seed)
-        head = nn.Linear(hidden, len(labels))
+        head: nn.Linear = nn.utils.skip_init(nn.Linear, hidden, len(labels))  # type: ignore[no-untyped-call]
         with torch.no_grad():
             head.weight.copy_(torch.randn(len(labels), hidden, generator=generator) * 0.02)
             head.bias.zero_()
