@@ -118,7 +118,7 @@ def check_plugins(config: Config) -> None:
                 raise ConfigError(f"tasks.{name}.strategies[{index}]: {error}") from error
 
 
-def make_ingest(rooms: Rooms, source: Source, sink: Sink, *, poll_s: float = 0.2) -> IngestRole:
+def make_ingest(rooms: Rooms, source: Source, sink: Sink) -> IngestRole:
     stream = rooms.config.stream
     return IngestRole(
         source,
@@ -126,25 +126,32 @@ def make_ingest(rooms: Rooms, source: Source, sink: Sink, *, poll_s: float = 0.2
         rooms.writer(),
         decoders=rooms.decoders(),
         schemas=rooms.schemas,
-        tasks=rooms.config.tasks,
         clock=rooms.clock,
         observer=rooms.observer,
         dead_letter_topic=stream.outputs.dead_letters,
         max_record_bytes=stream.max_record_bytes,
         passed=lambda: passed(rooms),
-        poll_s=poll_s,
+        labels={name: task.labels for name, task in rooms.config.tasks.items()},
     )
 
 
 def passed(rooms: Rooms) -> Mapping[str, int]:
-    """task -> the change that every kept HeadState of a served or previous version has passed."""
+    """task -> the change that every kept HeadState has passed: the champion's and the previous version's.
+    A task without a fast head holds nothing back."""
     from daemon.heads.store import state_cursor
 
     result = {}
-    for task in rooms.config.tasks:
-        kept = {rooms.registry.alias(task, "champion"), rooms.registry.alias(task, "previous")} - {None}
-        cursors = [state_cursor(rooms.paths.head(task, version)) for version in kept if version]
-        result[task] = min((cursor for cursor in cursors if cursor is not None), default=0)
+    reader = rooms.reader()
+    try:
+        for task, config in rooms.config.tasks.items():
+            if config.head.kind == "none":
+                result[task] = reader.last_seq(task)
+                continue
+            kept = {rooms.registry.alias(task, "champion"), rooms.registry.alias(task, "previous")}
+            cursors = [state_cursor(rooms.paths.head(task, version)) for version in kept if version]
+            result[task] = min((cursor or 0 for cursor in cursors), default=0)
+    finally:
+        reader.close()
     return result
 
 

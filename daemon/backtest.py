@@ -95,7 +95,7 @@ class Backtest:
         self._topic = config.stream.inputs[0].topic
         source = MemorySource(self._broker, [item.topic for item in config.stream.inputs], "backtest")
         self._sink = MemorySink(self._broker)
-        self._ingest = make_ingest(self._rooms, source, self._sink, poll_s=0.0)
+        self._ingest = make_ingest(self._rooms, source, self._sink)
         self._learner: TaskLearner = make_learner(
             self._rooms,
             self._task,

@@ -54,9 +54,8 @@ METRICS: Mapping[str, Declared] = {
     ),
     "swaps_total": Declared("counter", "Versions swapped in by a predictor.", ("task",)),
     "swap_failures_total": Declared("counter", "Versions that did not load.", ("task",)),
-    "gap_records_total": Declared("counter", "Records that retention removed before they were read.", ("topic",), ()),
-    "ingest_pauses_total": Declared(
-        "counter", "Pauses of ingest.", ("reason",), _each("StoreFull", "StreamUnavailable")
+    "ingest_lost_records_total": Declared(
+        "counter", "Records that retention removed before they were read.", ("topic",), ()
     ),
 }
 """Counters and histograms, without the prefix ``retaind_``."""
@@ -106,7 +105,9 @@ class PrometheusObserver:
         made.labels(**self._bounded(metric, labels)).observe(value)
 
     def set(self, metric: str, value: float, **labels: str) -> None:
-        raise KeyError(f"{metric}: gauges are read at scrape time, see StateCollector")
+        """Gauges that tell the state are read at scrape time (:class:`StateCollector`), not pushed."""
+        if metric not in GAUGES:
+            raise KeyError(metric)
 
     def _bounded(self, metric: str, labels: Mapping[str, str]) -> dict[str, str]:
         bounded = {}

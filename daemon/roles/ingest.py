@@ -17,9 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition
+from daemon.buffer.policy import admit
+from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition, label_text
 from daemon.clock import Clock
+from daemon.config.models import Labels
 from daemon.errors import StoreFull, StreamUnavailable
+from daemon.events import Event, Op
 from daemon.observe import Observer
 from daemon.roles.dead_letters import out_record
 from daemon.roles.placing import Placing
@@ -41,7 +44,7 @@ LAG_S = 1.0
 
 class IngestRole:
     """``decoders`` by topic, ``schemas`` by task. ``passed`` gives, per task, the change that every kept
-    HeadState has passed (see ``BufferWriter.maintain``)."""
+    HeadState has passed (see ``BufferWriter.maintain``). ``labels``: the label policy by task (none: any)."""
 
     def __init__(
         self,
@@ -56,11 +59,14 @@ class IngestRole:
         dead_letter_topic: str,
         max_record_bytes: int,
         passed: Callable[[], Mapping[str, int]],
+        labels: Mapping[str, Labels] | None = None,
     ) -> None:
         self._source, self._sink, self._buffer = source, sink, buffer
         self._clock, self._observer = clock, observer
         self._dead_letter_topic, self._passed = dead_letter_topic, passed
-        self._sorting = Sorting(decoders, schemas, max_record_bytes)
+        self._sorting = Sorting(decoders, schemas, max_record_bytes, self._admit)
+        self._labels = labels or {}
+        self._known_labels: dict[str, dict[str, int]] = {}  # as of this poll
         self._placing = Placing(source, buffer, observer)
         self._letters_waiting = True  # a former process may have left some
         self._letters_after = self._maintained = clock.monotonic()
@@ -78,6 +84,7 @@ class IngestRole:
             except StoreFull as error:
                 log.error("store_full", error=str(error))
                 stop.wait(RETRY_S)
+        self.close()
 
     def step(self, timeout_s: float = 0.0) -> bool:
         """One poll and all that follows from it; whether there was anything to do.
@@ -93,6 +100,15 @@ class IngestRole:
         self._show_lag()
         return stored or sent
 
+    def _admit(self, event: Event) -> None:
+        policy = self._labels.get(event.task)
+        if policy is not None and event.label is not None and event.op is Op.UPSERT:
+            if event.task not in self._known_labels:
+                self._known_labels[event.task] = dict(self._buffer.label_counts(event.task))
+            known = self._known_labels[event.task]
+            admit(event.label, known, policy)
+            known.setdefault(label_text(event.label), 1)
+
     def close(self) -> None:
         self._source.close()
         self._sink.close()
@@ -101,6 +117,7 @@ class IngestRole:
     def _store(self, records: Sequence[Record]) -> bool:
         arrivals: list[Arrival] = []
         letters: list[DeadLetter] = []
+        self._known_labels.clear()
         ends: dict[TopicPartition, int] = {}
         for record in records:
             if self._placing.seen(record):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import structlog
 
 from daemon.buffer.ports import Arrival, DeadLetter
 from daemon.errors import DecodeError
-from daemon.events import Origin
+from daemon.events import Event, Origin
 from daemon.roles.dead_letters import dead_letter
 from daemon.stream.decoders import Decoder
 from daemon.stream.ports import Record
@@ -19,12 +19,18 @@ log = structlog.get_logger(__name__)
 
 
 class Sorting:
-    """``decoders`` by topic, ``schemas`` by task."""
+    """``decoders`` by topic, ``schemas`` by task; ``admit`` raises DecodeError for a label that may not
+    become a class."""
 
     def __init__(
-        self, decoders: Mapping[str, Decoder], schemas: Mapping[str, TaskSchema], max_record_bytes: int
+        self,
+        decoders: Mapping[str, Decoder],
+        schemas: Mapping[str, TaskSchema],
+        max_record_bytes: int,
+        admit: Callable[[Event], None],
     ) -> None:
         self._decoders, self._schemas, self._max_record_bytes = decoders, schemas, max_record_bytes
+        self._admit = admit
 
     def sort(self, record: Record) -> Arrival | DeadLetter:
         decoder = self._decoders[record.topic]
@@ -49,5 +55,6 @@ class Sorting:
             known = ", ".join(self._schemas)
             raise DecodeError("unknown_task", f"task: {event.task!r} is not configured; tasks has: {known}")
         schema.validate(event)
+        self._admit(event)
         key = None if event.input is None else input_key(schema, event.input)
         return Arrival(event, Origin(record.topic, record.partition, record.offset), record.timestamp, key)
