@@ -185,6 +185,7 @@ def make_learner(
         observer=rooms.observer,
         device=device,
         lag=lag,
+        strategies=lambda config: [catalog.make(ref.name, ref.options) for ref in config.strategies],
         announce=announce,
         fold_batch=learn.fold_batch,
         snapshot_s=learn.snapshot_s,

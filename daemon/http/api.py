@@ -191,7 +191,10 @@ def describe(routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _json(document: Mapping[str, Any]) -> Response:
-    return Response(orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
+    return Response(
+        orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS),
+        media_type="application/json",
+    )
 
 
 async def _object(request: Request) -> dict[str, Any]:

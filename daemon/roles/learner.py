@@ -15,7 +15,7 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from daemon.update.job import UpdateJob, read_result
 from daemon.update.judging import judge_attempt
 from daemon.update.trigger import Trigger
 from daemon.update.verdict import Verdict
-from strategies import catalog
+from strategies.base import Strategy
 
 log = structlog.get_logger(__name__)
 
@@ -77,6 +77,8 @@ class Surroundings:
     observer: Observer
     device: torch.device
     lag: Callable[[], int]
+    strategies: Callable[[TaskConfig], Sequence[Strategy]]
+    """Makes a task's strategies, to ask them what they want replayed."""
     announce: Callable[[str, Mapping[str, Any]], None]
     """(kind, details) of every promotion, rejection and rollback, for the versions topic."""
     fold_batch: int
@@ -229,7 +231,7 @@ class TaskLearner:
             cursor=self.fast.cursor,
             since_seq=self.standing.covered,
             fast_dir=fast_dir,
-            strategies=[catalog.make(ref.name, ref.options) for ref in self.config.strategies],
+            strategies=a.strategies(self.config),
             directory=self._shelf.directory(job_id),
             job_id=job_id,
             reason=reason,

@@ -64,8 +64,8 @@ class Placing:
                 self.new_identities[topic] = found[topic]
             elif stored[topic] != found[topic]:
                 raise TopicRecreated(
-                    f"{topic}: is {found[topic]}, the positions in the buffer belong to {stored[topic]}: it was deleted "
-                    "and made again, or the cluster is another; point stream back at the old one, or start with a new "
+                    f"{topic}: is {found[topic]}, the positions in the buffer belong to {stored[topic]}: it was "
+                    "deleted and made again, or the cluster is another; point stream back at the old one, or start with a new "
                     "state_dir"
                 )
 

@@ -126,6 +126,12 @@ class Daemon:
         self.process.terminate()
         return self.process.wait(timeout=60)
 
+    def export(self) -> list[dict[str, Any]]:
+        """What `retaind buffer export` writes: the verifier's own look at the buffer."""
+        command = [sys.executable, "-m", "daemon.cli", "buffer", "export", "--config", str(self.config)]
+        done = subprocess.run(command, capture_output=True, check=True, timeout=120)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
     def cli(self, *args: str) -> Any:
         done = subprocess.run(
             [sys.executable, "-m", "daemon.cli", *args, "--config", str(self.config), "--json"],
