@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from daemon.training.progress import Progress
 from strategies import catalog
 from strategies.base import BaseStrategy, Batch, Example, Outputs, Strategy, TrainContext
 
-STILL = {"learning_rate": 1e-9, "head_learning_rate": 1e-9}
+STILL: Mapping[str, Any] = {"learning_rate": 1e-9, "head_learning_rate": 1e-9}
 
 
 class TinyEncoder(nn.Module):
@@ -144,7 +144,7 @@ class Pull(BaseStrategy):
 def test_a_strategys_term_is_added_to_the_loss(tmp_path: Path) -> None:
     # Given a term that pulls every weight to 0, Then the loss is larger by it
     plain, pulled = run(Tiny(), tmp_path, **STILL), run(Tiny(), tmp_path, [Pull()], **STILL)
-    expected = sum(float(weights.square().sum()) for weights in Tiny().parameters())
+    expected = sum(weights.square().sum().item() for weights in Tiny().parameters())
     assert pulled.losses[0] - plain.losses[0] == pytest.approx(expected, rel=1e-4)
 
 
