@@ -5,7 +5,10 @@ Guarantees:
 1. A role that dies is started again; a configuration error (status 2) stops everything with status 2.
 2. SIGTERM or SIGINT drains: each child gets SIGTERM, and SIGKILL after ``shutdown.timeout_s``. A second
    signal kills at once.
-3. Children die with the supervisor (they ask the kernel for it, ``daemon.roles.process``).
+3. Children die with the supervisor (they ask the kernel for it, ``daemon.roles.process``). However it
+   leaves, an exception included, none is left running.
+4. A Ctrl-C reaches the supervisor only (each child has a process group of its own), so that it is one
+   request to drain and not a signal beside another.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
+
+from daemon.errors import ConfigError
+from daemon.roles.process import PARENT
 
 log = structlog.get_logger(__name__)
 
@@ -49,20 +55,22 @@ class Supervisor:
         self._signals = 0
 
     def run(self) -> int:
-        """Until a signal; returns the exit status. Call it in the main thread."""
+        """Until a signal; returns the exit status (0, or 2). Call it in the main thread.
+
+        Raises ConfigError where a role's program cannot be started at all.
+        """
         before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             while not self._signals:
                 for role, child in self._children.items():
                     if self._look(role, child) == USAGE:
                         log.error("configuration_refused", role=role)
-                        self._drain()
                         return USAGE
                 time.sleep(LOOK_S)
             log.info("draining", timeout_s=self._timeout_s)
-            self._drain()
             return 0
         finally:
+            self._drain()
             self._run_file.unlink(missing_ok=True)
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -88,11 +96,20 @@ class Supervisor:
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (child.failures - 1))
         log.warning("role_ended", role=role, status=status, again_in_s=pause)
         child.process, child.start_at = None, now + pause
+        self._tell()
         return status
 
     def _start(self, role: str, child: _Child) -> None:
-        child.process = subprocess.Popen(list(self._commands[role]), stdin=subprocess.DEVNULL)
+        command = list(self._commands[role])
+        environment = {**os.environ, PARENT: str(os.getpid())}
+        try:
+            child.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, process_group=0)
+        except (FileNotFoundError, PermissionError) as error:
+            raise ConfigError(f"role {role}: {command[0]!r} cannot be started: {error.strerror}") from error
         child.started = time.monotonic()
+        self._tell()
+
+    def _tell(self) -> None:
         pids = {name: other.process.pid for name, other in self._children.items() if other.process is not None}
         temporary = self._run_file.with_suffix(".tmp")
         temporary.write_text(json.dumps({"supervisor": os.getpid(), "pids": pids}))

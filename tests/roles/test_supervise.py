@@ -92,3 +92,58 @@ def test_given_a_child_that_ignores_sigterm_when_draining_then_it_is_killed_in_t
 def test_given_a_configuration_error_when_a_role_says_so_then_everything_stops_with_2(tmp_path: Path) -> None:
     supervisor = start(tmp_path, {"a": SLEEPER, "b": "import sys; sys.exit(2)"})
     assert supervisor.wait(timeout=15) == 2
+
+
+def test_given_a_program_that_is_not_there_when_supervised_then_said_and_nothing_is_left(tmp_path: Path) -> None:
+    code = RUN.replace('[sys.executable, "-c", code]', '[sys.executable, "-c", code] if name == "a" else ["/no/such"]')
+    command = [sys.executable, "-c", code, str(tmp_path), repr({"a": SLEEPER, "b": ""}), "5"]
+    ended = subprocess.run(command, capture_output=True, timeout=20, check=False)
+    assert ended.returncode == 1
+    assert b"role b: '/no/such' cannot be started" in ended.stderr
+    assert not (tmp_path / "run.json").exists()
+
+
+def test_given_a_ctrl_c_when_it_reaches_the_whole_group_then_children_get_one_signal_only(tmp_path: Path) -> None:
+    # Given a child that counts its signals, and a supervisor with a process group of its own, as in a terminal
+    seen = tmp_path / "seen"
+    counting = (
+        "import signal, time, sys; from pathlib import Path; "
+        f"seen = Path({str(seen)!r}); seen.write_text(''); "
+        "note = lambda n, f: (seen.open('a').write(f'{n} '), time.sleep(0.3), sys.exit(0)); "
+        "signal.signal(signal.SIGINT, note); signal.signal(signal.SIGTERM, note); time.sleep(600)"
+    )
+    command = [sys.executable, "-c", RUN, str(tmp_path), repr({"a": counting}), "5"]
+    supervisor = subprocess.Popen(command, process_group=0)
+    wait(seen.exists, "the child")
+    time.sleep(0.2)
+
+    # When the terminal sends SIGINT to the foreground group
+    os.killpg(supervisor.pid, signal.SIGINT)
+
+    # Then the child is asked once to end
+    assert supervisor.wait(timeout=10) == 0
+    assert seen.read_text().split() == [str(int(signal.SIGTERM))]
+
+
+def test_given_a_drain_when_a_second_signal_comes_then_children_are_killed_at_once(tmp_path: Path) -> None:
+    supervisor = start(tmp_path, {"a": STUBBORN}, timeout_s=60)
+    wait(lambda: "a" in pids(tmp_path), "a child")
+    time.sleep(0.7)
+    supervisor.terminate()
+    time.sleep(0.3)
+    assert supervisor.poll() is None
+    supervisor.terminate()
+    assert supervisor.wait(timeout=5) == 0
+
+
+def test_given_a_child_that_keeps_dying_when_restarted_then_with_growing_pauses(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    dying = f"import time, sys; open({str(starts)!r}, 'a').write(f'{{time.time()}}\\n'); sys.exit(1)"
+    supervisor = start(tmp_path, {"a": dying})
+    wait(lambda: starts.exists() and len(starts.read_text().split()) >= 4, "four starts")
+    supervisor.terminate()
+    assert supervisor.wait(timeout=10) == 0
+    at = [float(line) for line in starts.read_text().split()]
+    assert at[1] - at[0] >= 0.2
+    assert at[2] - at[1] >= 0.4
+    assert at[3] - at[2] >= 0.8
