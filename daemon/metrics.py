@@ -19,7 +19,17 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 MAX_VALUES = 100
-OUTCOMES = ("stored", "duplicate", "revision", "late_label", "dead_lettered")
+OUTCOMES = (
+    "stored",
+    "duplicate",
+    "revision",
+    "late_label",
+    "dead_lettered",
+    "retracted",
+    "erased",
+    "pending",
+    "ignored",
+)
 FAST_BUCKETS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
 SLOW_BUCKETS = (1, 5, 15, 30, 60, 120, 300, 900, 3600)
 

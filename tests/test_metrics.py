@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.metrics import GAUGES, MAX_VALUES, METRICS, PrometheusObserver, StateCollector, render
+from daemon.metrics import GAUGES, MAX_VALUES, METRICS, OUTCOMES, PrometheusObserver, StateCollector, render
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "reference" / "metrics.md"
-NOTHING = StateCollector(lambda: [])
+NOTHING = StateCollector(list)
 
 
 def test_given_a_fresh_daemon_when_scraped_then_every_series_of_a_task_is_there_at_zero() -> None:
@@ -64,4 +64,5 @@ def test_given_two_processes_when_scraped_then_their_counts_are_summed(tmp_path:
 
 def test_given_the_reference_when_read_then_every_metric_is_documented() -> None:
     text = DOCUMENT.read_text()
+    assert ", ".join(OUTCOMES) in text
     assert [name for name in (*METRICS, *GAUGES) if f"`retaind_{name}`" not in text] == []

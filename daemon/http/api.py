@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,12 +14,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from daemon import __version__
 from daemon.events import Input
-from daemon.http.problems import Problem
+from daemon.http.openapi import MAX_INSTANCES, describe
+from daemon.http.problems import Problem, problem
 from daemon.http.services import Services
 
-MAX_INSTANCES = 256
+MAX_DEPTH = 32
+"""How deep the JSON of a request may be nested."""
+_VERSION = re.compile(r"[0-9]{6,12}")
 
 
 class Api:
@@ -54,8 +57,10 @@ class Api:
 
     async def readyz(self, request: Request) -> Response:
         """Every task has a version that answers; 503 until then."""
-        ready, details = self._services.ready()
-        return JSONResponse(dict(details), 200 if ready else 503)
+        ready, details = await run_in_threadpool(self._services.ready)
+        if ready:
+            return JSONResponse(dict(details))
+        return problem(503, "not every task has a version that answers yet", {"Retry-After": "1"}, details)
 
     async def metrics(self, request: Request) -> Response:
         """Prometheus text."""
@@ -103,6 +108,8 @@ class Api:
             if not all(isinstance(row, dict) for row in rows):
                 raise Problem(400, "an event is a JSON object; send one, or a list of them")
             lines = [orjson.dumps(row) for row in rows]
+        if not lines:
+            raise Problem(400, "no event in the body; send one, a list of them, or JSON lines")
         count = await run_in_threadpool(self._services.append, lines)
         return JSONResponse({"acknowledged": count}, 202)
 
@@ -118,7 +125,7 @@ class Api:
 
     async def champion(self, request: Request) -> Response:
         """Which version is served."""
-        return _json(self._services.champion(self._task(request.path_params["task"])))
+        return _json(await run_in_threadpool(self._services.champion, self._task(request.path_params["task"])))
 
     async def versions(self, request: Request) -> Response:
         """All versions, or one task's (``?task=``)."""
@@ -128,7 +135,7 @@ class Api:
 
     async def version(self, request: Request) -> Response:
         """One version; its hashes are verified."""
-        return _json(await run_in_threadpool(self._services.version, request.path_params["version"]))
+        return _json(await run_in_threadpool(self._services.version, _version(request.path_params["version"])))
 
     async def buffer(self, request: Request) -> Response:
         """Size and last change of the buffer."""
@@ -142,7 +149,10 @@ class Api:
         version = _optional(body, "version")
         if not version:
             raise Problem(400, "version: name the version to serve, for example 000042")
-        return await self._command("promote", request, {"version": version, "hold": bool(body.get("hold"))}, body)
+        hold = body.get("hold", False)
+        if not isinstance(hold, bool):
+            raise Problem(400, "hold: must be true or false")
+        return await self._command("promote", request, {"version": _version(version), "hold": hold}, body)
 
     async def rollback(self, request: Request) -> Response:
         """Serve the previous champion again, and hold."""
@@ -167,29 +177,6 @@ class Api:
         return name
 
 
-def describe(routes: Sequence[Route]) -> dict[str, Any]:
-    """The OpenAPI document of ``routes``."""
-    paths: dict[str, Any] = {}
-    for route in routes:
-        for method in sorted((route.methods or {"GET"}) - {"HEAD"}):
-            names = [part[1:-1] for part in route.path.split("/") if part.startswith("{")]
-            operation: dict[str, Any] = {
-                "operationId": route.name,
-                "summary": (route.endpoint.__doc__ or "").strip(),
-                "parameters": [
-                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
-                ],
-                "responses": {
-                    "200": {"description": "done"},
-                    "default": {"description": "application/problem+json (RFC 9457)"},
-                },
-            }
-            if method in ("POST", "PUT"):
-                operation["requestBody"] = {"content": {"application/json": {"schema": {"type": "object"}}}}
-            paths.setdefault(route.path, {})[method.lower()] = operation
-    return {"openapi": "3.1.0", "info": {"title": "retaind", "version": __version__}, "paths": paths}
-
-
 def _json(document: Mapping[str, Any]) -> Response:
     return Response(
         orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS),
@@ -206,23 +193,40 @@ async def _object(request: Request) -> dict[str, Any]:
 
 def _parse(data: bytes) -> Any:
     try:
-        return orjson.loads(data)
+        body = orjson.loads(data)
     except (orjson.JSONDecodeError, RecursionError) as error:
         raise Problem(400, f"the body is not JSON: {error}") from None
+    level = [body]
+    for _ in range(MAX_DEPTH):
+        level = [item for node in level if isinstance(node, dict | list) for item in _items(node)]
+        if not level:
+            return body
+    raise Problem(400, f"the body is nested deeper than {MAX_DEPTH}")
+
+
+def _items(node: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return node.values() if isinstance(node, dict) else node
+
+
+def _version(name: str) -> str:
+    if _VERSION.fullmatch(name) is None:
+        raise Problem(400, f"version {name[:60]!r}: is not the id of a version; one looks like 000042")
+    return name
 
 
 def _input(row: object) -> Input:
     if not isinstance(row, dict):
         raise Problem(400, "an input is a JSON object with text")
-    tokens = row.get("tokens")
+    text, pair, tokens = _optional(row, "text"), _optional(row, "text_pair"), row.get("tokens")
     if tokens is not None:
+        if text is not None or pair is not None:
+            raise Problem(400, "text and tokens: an input has one of them")
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise Problem(400, "tokens: must be a list of strings")
         return Input(tokens=tuple(tokens))
-    text = _optional(row, "text")
     if text is None:
         raise Problem(400, "text: is missing")
-    return Input(text, _optional(row, "text_pair"))
+    return Input(text, pair)
 
 
 def _optional(body: Mapping[str, Any], key: str) -> str | None:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from typing import Any
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from daemon.errors import CommandRefused, DecodeError, RetaindError, StreamUnavailable, UnknownVersion
-from daemon.serving.predictor import NotServing, QueueFull
+from daemon.errors import (
+    CommandRefused,
+    DecodeError,
+    RetaindError,
+    StreamUnavailable,
+    UnknownVersion,
+    VersionError,
+)
+from daemon.serving.predictor import NotServing, PredictionFailed, QueueFull
 
 log = structlog.get_logger(__name__)
 
@@ -20,12 +28,14 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 STATUS: dict[type[RetaindError], int] = {
     DecodeError: 400,
     UnknownVersion: 404,
+    VersionError: 409,
     CommandRefused: 409,
     QueueFull: 429,
+    PredictionFailed: 500,
     NotServing: 503,
     StreamUnavailable: 503,
 }
-"""Our errors as statuses; any other of ours is a 503."""
+"""Our errors as statuses, the first that fits; any other of ours is a 503."""
 
 
 class Problem(Exception):
@@ -36,8 +46,17 @@ class Problem(Exception):
         self.status, self.detail, self.headers = status, detail, headers
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+def problem(
+    status: int, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None
+) -> JSONResponse:
+    """``more``: extension members of the document."""
+    body = {
+        **(more or {}),
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
