@@ -65,8 +65,8 @@ class Placing:
             elif stored[topic] != found[topic]:
                 raise TopicRecreated(
                     f"{topic}: is {found[topic]}, the positions in the buffer belong to {stored[topic]}: it was "
-                    "deleted and made again, or the cluster is another; point stream back at the old one, or start with a new "
-                    "state_dir"
+                    "deleted and made again, or the cluster is another; point stream back at the old one, or start "
+                    "with a new state_dir"
                 )
 
     def _place(self, partition: TopicPartition, stored: int | None) -> None:

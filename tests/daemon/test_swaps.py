@@ -17,10 +17,10 @@ from daemon.config.models import FullTune, LastLayersTune, Model
 from daemon.events import Input
 from daemon.heads.ncm import NcmState
 from daemon.heads.store import save_weights
-from daemon.models.base import resolve_base
+from daemon.models.base import BaseFiles, resolve_base
 from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel, save_tuned
-from daemon.models.tuning import apply_tuning
+from daemon.models.tuning import Tune, apply_tuning
 from daemon.registry.store import FileRegistry
 from daemon.registry.version import VersionMeta
 from daemon.serving.predictor import Predictor
@@ -69,7 +69,10 @@ def recompute(root: Path, asked: list[list[Any]]) -> list[dict[str, float]]:
 def make_versions(root: Path, scratch: Path) -> FileRegistry:
     """Six versions: three on the real base with moved layers, three on a small one, each with its own labels."""
     registry, task = FileRegistry(root), get_task("sequence")
-    bases = [(resolve_base(Model()), LastLayersTune(layers=1)), (tiny(scratch / "tiny"), FullTune())]
+    bases: list[tuple[BaseFiles, Tune]] = [
+        (resolve_base(Model()), LastLayersTune(layers=1)),
+        (tiny(scratch / "tiny"), FullTune()),
+    ]
     for number in range(6):
         base, tune = bases[number % 2]
         encoder = Encoder.load(base, torch.device("cpu"))
@@ -116,7 +119,7 @@ def test_given_a_hundred_swaps_under_load_then_each_answer_is_of_one_version_and
             turn += 1
             try:
                 answer = predictor.submit("support", [Input(text)], 10, block=True).result(timeout=30)[0]
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - any failure of a request is what the test is about
                 failures.append(repr(error))
                 return
             answers.append((time.monotonic(), text, dict(answer)))

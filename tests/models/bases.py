@@ -51,7 +51,7 @@ def tiny(directory: Path, config: str = "BertConfig", **changes: Any) -> BaseFil
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(7)
         made = getattr(transformers, config)(**{**sizes, **changes})
-        transformers.AutoModel.from_config(made).save_pretrained(directory)
+        transformers.AutoModel.from_config(made).save_pretrained(directory)  # type: ignore[no-untyped-call]
     shutil.copy(minilm().path / "tokenizer.json", directory)
     return resolve_base(Model(base=str(directory)))
 

@@ -20,7 +20,7 @@ from daemon.models.encoder import Encoder
 from tests.models.bases import TEXTS, examples, minilm, tiny
 
 CPU = torch.device("cpu")
-NEAR = {"rtol": 0.0, "atol": 1e-5}
+NEAR: dict[str, Any] = {"rtol": 0.0, "atol": 1e-5}
 
 
 @pytest.fixture(scope="module", autouse=True)
