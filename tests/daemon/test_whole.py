@@ -113,6 +113,7 @@ def test_given_a_daemon_under_load_when_parts_are_killed_then_nothing_acknowledg
     assert sorted(exported) == sorted(acknowledged)
 
     # And the champion is complete, and after a restart the served model answers as before
+    daemon.cli("pause", "--why", "compare answers over a restart")
     daemon.wait(lambda: settled(daemon), 180, "settled")
     texts = ["I lost my card number 3", "please refund order number 9", "where is my delivery", "cannot log in"]
     before_restart = [daemon.predict(text) for text in texts]
@@ -137,11 +138,11 @@ def trainer(daemon: Daemon) -> psutil.Process | None:
 
 
 def settled(daemon: Daemon) -> bool:
-    """No update runs, and predictors have seen every change."""
+    """Every job has its outcome, and predictors have seen every change."""
     status = daemon.get("/v1/status")["tasks"]["support"]
     answer = daemon.predict("I lost my card")
     return bool(
-        trainer(daemon) is None
+        all((job / "done.json").exists() for job in (daemon.state / "jobs").iterdir())
         and answer["version"] == status["champion"]
         and answer["labels_seen"] == status["buffer"]["last_seq"]
         and status["buffer"]["labelled"]["train"] > 0

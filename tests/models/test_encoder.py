@@ -57,7 +57,7 @@ def _loss(encoder: Encoder) -> tuple[Tensor, dict[str, Tensor]]:
     batch = examples()
     targets = torch.tensor([example.target for example in batch])
     loss = cross_entropy(encoder(batch).pooled @ head.T, targets)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach(), {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
 
 
