@@ -45,7 +45,8 @@ class _Child:
 
 
 class Supervisor:
-    """``commands``: role -> argument vector; ``state_dir`` gets ``run.json`` with the pids."""
+    """``commands``: role -> argument vector; ``state_dir`` gets ``run.json``: the supervisor's pid, and the last of
+    each role (``pids``)."""
 
     def __init__(self, commands: Mapping[str, Sequence[str]], state_dir: Path, timeout_s: float) -> None:
         self._commands = commands
@@ -96,7 +97,6 @@ class Supervisor:
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (child.failures - 1))
         log.warning("role_ended", role=role, status=status, again_in_s=pause)
         child.process, child.start_at = None, now + pause
-        self._tell()
         return status
 
     def _start(self, role: str, child: _Child) -> None:
@@ -107,9 +107,6 @@ class Supervisor:
         except (FileNotFoundError, PermissionError) as error:
             raise ConfigError(f"role {role}: {command[0]!r} cannot be started: {error.strerror}") from error
         child.started = time.monotonic()
-        self._tell()
-
-    def _tell(self) -> None:
         pids = {name: other.process.pid for name, other in self._children.items() if other.process is not None}
         temporary = self._run_file.with_suffix(".tmp")
         temporary.write_text(json.dumps({"supervisor": os.getpid(), "pids": pids}))
