@@ -30,6 +30,7 @@ class Replay(BaseStrategy):
         self._options = options
         self._order: list[int] = []
         self._owed = 0.0
+        self._weight = 1.0
 
     def plan(self, stats: PlanStats) -> Sequence[PoolRequest]:
         """One request. More passes over the pool than epochs never happen, so fewer epochs ask for less."""
@@ -39,6 +40,8 @@ class Replay(BaseStrategy):
 
     def begin(self, context: TrainContext) -> None:
         self._order, self._owed = [], 0.0
+        old, new = (len({example.label for example in side}) for side in (context.pool, context.new))
+        self._weight = max(1.0, old / max(1, new) / self._options.ratio) ** self._options.balance_ratio
 
     def extend(self, context: TrainContext, batch: Sequence[Example]) -> Sequence[Example]:
         """``batch``, then round(len(batch) x ratio) examples of the pool."""
@@ -47,7 +50,10 @@ class Replay(BaseStrategy):
         self._owed += len(batch) * self._options.ratio
         count = int(self._owed)
         self._owed -= count
-        return [*batch, *(replace(context.pool[self._draw(context)], replayed=True) for _ in range(count))]
+        return [*batch, *(self._replayed(context.pool[self._draw(context)]) for _ in range(count))]
+
+    def _replayed(self, example: Example) -> Example:
+        return replace(example, replayed=True, weight=example.weight * self._weight)
 
     def _draw(self, context: TrainContext) -> int:
         if not self._order:

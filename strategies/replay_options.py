@@ -18,3 +18,6 @@ class ReplayOptions(Options):
     """``balanced``: the pool holds old classes in equal shares. ``uniform``: as often as they were stored."""
     pool_factor: Annotated[float, Field(ge=1, le=64)] = 4.0
     """Size of the pool: so many times the replayed events of one epoch, at most."""
+    balance_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """1: where new events bring few classes and the pool holds many, a replayed event counts for so much
+    more that every class weighs alike. 0: every event counts the same. Between: that power of the factor."""

@@ -22,6 +22,8 @@ ALLOWED = re.compile(
 
 def list_files(root: Path, passing: Sequence[str] = ()) -> dict[str, Path]:
     """Relative name -> path, but for those ``passing``. Raises UnsafeFile for a link or a name that is not allowed."""
+    if root.is_symlink() or not root.is_dir():
+        raise UnsafeFile(f"{root.name} is not a directory of its own; a version is made from a real one")
     found = {}
     for path in sorted(root.rglob("*")):
         name = path.relative_to(root).as_posix()
@@ -29,7 +31,7 @@ def list_files(root: Path, passing: Sequence[str] = ()) -> dict[str, Path]:
             raise UnsafeFile(f"{name} in {root.name} is a link; a version holds files only")
         if path.is_dir() or name in passing:
             continue
-        if ALLOWED.fullmatch(name) is None:
+        if ALLOWED.fullmatch(name) is None or not path.is_file():
             raise UnsafeFile(f"{name} in {root.name} is not a file that a version may have; take it out")
         found[name] = path
     return found
@@ -48,11 +50,17 @@ def write_atomically(path: Path, data: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    sync_directory(path.parent)
+    sync_path(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
+def sync_tree(root: Path) -> None:
+    """fsync every file and directory under ``root``, and ``root``."""
+    for path in (*root.rglob("*"), root):
+        sync_path(path)
+
+
+def sync_path(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -8,7 +8,7 @@
       history.jsonl                append-only
 
 Guarantees: those of :class:`daemon.registry.version.Registry`. Order of a publication: files are checked
-and synced in the staging directory, which is renamed to the version's id; the manifest is written last.
+in the staging directory, which is renamed to the version's id; all is synced, and the manifest written last.
 Order of a promotion: the history entry, ``previous``, then ``champion``.
 """
 
@@ -23,13 +23,13 @@ from typing import Any
 
 import orjson
 
-from daemon.errors import CommandRefused, UnknownVersion, VersionCorrupt, VersionIncomplete
-from daemon.registry.files import list_files, sha256, sync_directory, write_atomically
+from daemon.errors import CommandRefused, UnknownVersion, VersionCorrupt, VersionError, VersionIncomplete
+from daemon.registry.files import list_files, sha256, sync_path, sync_tree, write_atomically
 from daemon.registry.history import History
 from daemon.registry.version import Alias, HistoryEntry, Version, VersionMeta
 
 MANIFEST = "manifest.json"
-_ID = re.compile(r"\d{6,12}")
+_ID = re.compile(r"[0-9]{6,12}")
 _TASK = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 
 
@@ -48,14 +48,12 @@ class FileRegistry:
         digests = {name: sha256(path) for name, path in files.items()}
         version_id = self._next_id()
         target = self._root / version_id
-        shutil.rmtree(target, ignore_errors=True)
         shutil.move(staging, target)
-        for directory in {path.parent for path in (target / name for name in files)}:
-            sync_directory(directory)
+        sync_tree(target)
         manifest = {"id": version_id, "created": created, "meta": asdict(meta), "files": digests}
         data = orjson.dumps(manifest, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2)
         write_atomically(target / MANIFEST, data)
-        sync_directory(self._root)
+        sync_path(self._root)
         self.record("published", meta.task, version_id, who="retaind", why="", time=created)
         return Version(version_id, created, meta, digests, target)
 
@@ -66,7 +64,11 @@ class FileRegistry:
         if missing:
             raise VersionIncomplete(f"version {version}: {missing[0]} is missing; restore it or roll back")
         for name, path in present.items():
-            if found.files.get(name) != sha256(path):
+            try:
+                digest = sha256(path)
+            except FileNotFoundError:
+                raise VersionIncomplete(f"version {version}: {name} went while it was read; is it deleted?") from None
+            if found.files.get(name) != digest:
                 raise VersionCorrupt(
                     f"version {version}: {name} is not what its manifest says; restore it or roll back"
                 )
@@ -78,7 +80,7 @@ class FileRegistry:
             if _ID.fullmatch(path.name) and (path / MANIFEST).is_file():
                 try:
                     version = self._read(path.name)
-                except VersionCorrupt:
+                except VersionError:  # damaged, or deleted meanwhile: not a complete version
                     continue
                 if task is None or version.meta.task == task:
                     found.append(version)
@@ -107,7 +109,7 @@ class FileRegistry:
     def _next_id(self) -> str:
         """One more than any id ever used, also of versions that are gone or never finished."""
         used = [int(path.name) for path in self._root.iterdir() if _ID.fullmatch(path.name)]
-        used += [int(entry.version) for entry in self._history.entries() if entry.version]
+        used += [int(entry.version or 0) for entry in self._history.entries() if _ID.fullmatch(entry.version or "")]
         return f"{max(used, default=0) + 1:06d}"
 
     # -- aliases --------------------------------------------------------------------------------
@@ -117,6 +119,18 @@ class FileRegistry:
             return str(orjson.loads(self._alias_path(task, name).read_bytes())["version"])
         except FileNotFoundError:
             return None
+        except (ValueError, TypeError, KeyError) as error:
+            raise VersionCorrupt(
+                f"alias {name} of task {task!r} is not readable ({error}): promote a version"
+            ) from error
+
+    def alias_stamp(self, task: str) -> object:
+        """Differs once the champion of ``task`` was set again; costs one stat. None before the first."""
+        try:
+            found = self._alias_path(task, "champion").stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
 
     def promote(
         self,
@@ -139,6 +153,8 @@ class FileRegistry:
         previous, champion = self.alias(task, "previous"), self.alias(task, "champion")
         if previous is None or champion is None:
             raise CommandRefused(f"task {task!r} has no previous version to roll back to; promote one by its id")
+        if previous == champion:  # a crash stood between the two files
+            raise CommandRefused(f"task {task!r}: previous and champion are both {champion}; promote one by its id")
         self._check_task(task, previous)
         self.record("rolled_back", task, previous, who=who, why=why, time=time, details={"from": champion})
         self._set_alias(task, "champion", previous)
@@ -188,7 +204,7 @@ class FileRegistry:
 
     def retain(self, task: str, keep: int) -> Sequence[str]:
         versions = self.versions(task)
-        kept = {version.id for version in versions[-keep:]}
+        kept = {version.id for version in versions[max(0, len(versions) - keep) :]}
         kept |= {alias for alias in (self.alias(task, "champion"), self.alias(task, "previous")) if alias is not None}
         kept |= {version.meta.parent for version in versions if version.id in kept and version.meta.parent}
         gone = []
@@ -196,6 +212,8 @@ class FileRegistry:
             if version.id not in kept:
                 (version.path / MANIFEST).unlink()
                 shutil.rmtree(version.path)
-                self.record("deleted", task, version.id, who="retaind", why="retention", time=version.created)
+                self.record(
+                    "deleted", task, version.id, who="retaind", why="retention", time=self._history.entries()[-1].time
+                )
                 gone.append(version.id)
         return gone

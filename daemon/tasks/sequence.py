@@ -44,10 +44,11 @@ class SequenceTask(SequenceSchema):
     ) -> nn.Linear:
         """Rows start at N(0, 0.02²), as transformers starts classifiers."""
         generator = torch.Generator().manual_seed(seed)
-        head: nn.Linear = nn.utils.skip_init(nn.Linear, hidden, len(labels))  # type: ignore[no-untyped-call]
+        head: nn.Linear = nn.utils.skip_init(nn.Linear, hidden, 1)  # type: ignore[no-untyped-call]
+        head.out_features = len(labels)
+        head.weight = nn.Parameter(torch.randn(len(labels), hidden, generator=generator) * 0.02)
+        head.bias = nn.Parameter(torch.zeros(len(labels)))
         with torch.no_grad():
-            head.weight.copy_(torch.randn(len(labels), hidden, generator=generator) * 0.02)
-            head.bias.zero_()
             if previous is not None:
                 old, old_labels = previous
                 assert isinstance(old, nn.Linear)

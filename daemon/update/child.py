@@ -17,7 +17,8 @@ PR_SET_PDEATHSIG = 1
 
 def main() -> None:
     parent, module = int(sys.argv[1]), sys.argv[2]
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it died before we could ask to die with it
         sys.exit(1)
     os.nice(NICENESS)

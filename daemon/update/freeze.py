@@ -39,23 +39,23 @@ def freeze(
     created: float,
     seed: int,
 ) -> UpdateJob:
-    """Everything up to ``cursor``; what came after ``since_seq`` is new.
+    """Everything up to ``cursor``; what came after ``since_seq`` is new. Accepted predictions are left out.
 
     Raises StoreFull where the disk has no room for the job and its candidate.
     """
     task = parent.meta.task
     limit = config.update.max_new_events
-    new = buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit)
-    new = [event for event in new if event.source != "prediction"]
+    new = _given(buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit))
     known = buffer.stats(task)
     pool = _pool(buffer, task, config, new, known.labels, strategies, cursor, seed)
-    validation = buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS)
-    holdout = _holdout(buffer, task, cursor, seed)
+    validation = _given(buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS))
+    holdout = _holdout(buffer, task, cursor)
     refit: Sequence[StoredEvent] = ()
     if not isinstance(config.head, NoHead):
-        refit = buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor)
+        refit = _given(buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor))
     rows = {"new": new, "pool": pool, "validation": validation, "holdout": holdout, "refit": refit}
-    _check_room(directory.parent, sum(map(len, rows.values())), parent)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    _check_room(directory.parent, [event for part in rows.values() for event in part], parent)
     old = tuple(orjson.loads((parent.path / "labels.json").read_bytes()))
     job = UpdateJob(
         id=job_id,
@@ -70,6 +70,11 @@ def freeze(
         reason=reason,
     )
     return write_job(directory, job, rows, parent.path, fast_dir)
+
+
+def _given(events: Sequence[StoredEvent]) -> list[StoredEvent]:
+    """Without our own suggestions (``source: prediction``): they neither teach nor measure."""
+    return [event for event in events if event.source != "prediction"]
 
 
 def _labels(
@@ -110,14 +115,14 @@ def _pool(
             drawn = buffer.sample(
                 task, wanted + len(new), balanced=request.policy == "balanced", seed=seed, before_seq=cursor
             )
-            old = [event for event in drawn if event.id not in fresh and event.source != "prediction"]
+            old = [event for event in _given(drawn) if event.id not in fresh]
             chosen.update((event.id, event) for event in old[:wanted])
     return list(chosen.values())
 
 
-def _holdout(buffer: BufferReader, task: str, cursor: int, seed: int) -> Sequence[StoredEvent]:
+def _holdout(buffer: BufferReader, task: str, cursor: int) -> Sequence[StoredEvent]:
     """At most 2,000 rows: all of them, or half recent and half balanced over classes."""
-    rows = buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * MAX_HOLDOUT_ROWS)
+    rows = _given(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * MAX_HOLDOUT_ROWS))
     if len(rows) <= MAX_HOLDOUT_ROWS:
         return rows
     half = MAX_HOLDOUT_ROWS // 2
@@ -134,9 +139,12 @@ def _holdout(buffer: BufferReader, task: str, cursor: int, seed: int) -> Sequenc
     return [*balanced[:half], *recent]
 
 
-def _check_room(directory: Path, rows: int, parent: Version) -> None:
+def _check_room(directory: Path, events: Sequence[StoredEvent], parent: Version) -> None:
     size = sum(path.stat().st_size for path in parent.path.rglob("*") if path.is_file())
-    need = rows * BYTES_PER_ROW + 4 * size + SPARE_BYTES
+    text = sum(len(part or "") for event in events for part in (event.input.text, event.input.text_pair))
+    need = len(events) * BYTES_PER_ROW + 4 * text + 4 * size + SPARE_BYTES
     free = shutil.disk_usage(directory).free
     if free < need:
-        raise StoreFull(f"an update of {rows} rows needs {need} bytes in {directory}, {free} are free: make room")
+        raise StoreFull(
+            f"an update of {len(events)} rows needs {need} bytes in {directory}, {free} are free: make room"
+        )

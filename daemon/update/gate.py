@@ -56,7 +56,7 @@ def judge(
         checks.append(
             _non_inferior("old_classes", champion[old], candidate[old], aggregate, direction, config, seed + 1)
         )
-    checks.append(_flips(champion, candidate, config))
+    checks.append(_flips(champion, candidate, aggregate, direction, config))
     passed = all(check.passed for check in checks)
     return Verdict("pass" if passed else "fail", passed, rows, before, after, tuple(checks))
 
@@ -116,8 +116,14 @@ def _resampled(
         yield np.array([aggregate(candidate[rows]) - aggregate(champion[rows]) for rows in drawn])
 
 
-def _flips(champion: Floats, candidate: Floats, config: Gate) -> Check:
-    worse = float((candidate.sum(1) < champion.sum(1)).mean())
+def _flips(
+    champion: Floats, candidate: Floats, aggregate: Callable[[Floats], float], direction: int, config: Gate
+) -> Check:
+    def values(scores: Floats) -> Floats:
+        """Each row by itself, in the metric where it takes more than one number a row."""
+        return scores[:, 0] if scores.shape[1] == 1 else np.array([aggregate(row[None]) for row in scores])
+
+    worse = float((direction * (values(candidate) - values(champion)) < 0).mean())
     margin = config.max_negative_flip_ratio - worse
     reason = f"negative_flips: {worse:.4f} of the rows got worse, at most {config.max_negative_flip_ratio:g} may"
     return Check("negative_flips", margin >= 0, margin, reason)

@@ -93,6 +93,8 @@ def write_job(
     shutil.copytree(parent, staging / "parent", copy_function=_link)
     if fast is not None and fast.is_dir():
         shutil.copytree(fast, staging / "fast")
+    for path in (*staging.rglob("*"), staging):
+        _sync(path)
     counts = {name: len(rows.get(name, ())) for name in ROWS}
     frozen = replace(job, counts=counts, files=_hashes(staging))
     _write_synced(staging / MANIFEST, orjson.dumps(asdict(frozen), option=orjson.OPT_INDENT_2))

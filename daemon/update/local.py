@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -41,8 +43,13 @@ class LocalExecutor:
     def __init__(self, module: str = "daemon.training") -> None:
         self._module = module
         self._runs: dict[str, _Run] = {}
+        self._lock = threading.Lock()
 
     def start(self, job_url: str, out_url: str, *, timeout_s: float, max_memory_bytes: int) -> str:
+        with self._lock:
+            return self._start(job_url, out_url, timeout_s, max_memory_bytes)
+
+    def _start(self, job_url: str, out_url: str, timeout_s: float, max_memory_bytes: int) -> str:
         for run_id, run in self._runs.items():
             if run.job == job_url and run.process.poll() is None:
                 return run_id
@@ -107,7 +114,8 @@ def _kill(run: _Run, reason: str, error: str) -> None:
     """The whole session: a stopped process dies of SIGKILL too."""
     if run.process.poll() is None:
         run.killed = (reason, error)
-        run.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.process.pid, signal.SIGKILL)
         run.process.wait()
 
 

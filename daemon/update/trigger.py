@@ -29,7 +29,9 @@ class Trigger:
     @property
     def cooldown_s(self) -> float:
         """The configured rest, doubled by each rejection in a row, at most a day."""
-        return min(self._config.cooldown_s * 2.0**self._rejections, max(LONGEST_COOLDOWN_S, self._config.cooldown_s))
+        return min(
+            self._config.cooldown_s * 2.0 ** min(self._rejections, 64), max(LONGEST_COOLDOWN_S, self._config.cooldown_s)
+        )
 
     def finished(self, *, rejected: bool) -> None:
         """A job has ended, whatever its verdict."""

@@ -33,7 +33,7 @@ def minilm() -> BaseFiles:
 
 
 def examples(texts: tuple[str, ...] = TEXTS) -> list[Example]:
-    encoded = _tokenizer().encode_many([Input(text=text) for text in texts], 128)
+    encoded = base_tokenizer().encode_many([Input(text=text) for text in texts], 128)
     return [Example(str(i), ids, i % 3, token_type_ids=types) for i, (ids, types) in enumerate(encoded)]
 
 
@@ -57,5 +57,5 @@ def tiny(directory: Path, config: str = "BertConfig", **changes: Any) -> BaseFil
 
 
 @cache
-def _tokenizer() -> Tokenizer:
+def base_tokenizer() -> Tokenizer:
     return Tokenizer.load(minilm().path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -165,18 +163,3 @@ def test_every_architecture_gives_what_transformers_gives(
     if not packable:
         with pytest.raises(ConfigError, match="packed"):
             Encoder.load(files, CPU, packed=True)
-
-
-def test_loading_says_nothing_and_needs_no_network() -> None:
-    code = """
-import sys, socket
-def refuse(*a, **k): raise SystemExit("network")
-socket.socket.connect = refuse
-import torch
-from daemon.config.models import Model
-from daemon.models.base import resolve_base
-from daemon.models.encoder import Encoder
-Encoder.load(resolve_base(Model()), torch.device("cpu"))
-"""
-    said = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
-    assert (said.stdout, said.stderr) == ("", "")

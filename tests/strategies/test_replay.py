@@ -80,3 +80,29 @@ def test_the_same_seed_draws_the_same_events() -> None:
 
     assert drawn(1) == drawn(1)
     assert drawn(1) != drawn(2)
+
+
+def labelled(prefix: str, classes: int, each: int) -> list[Example]:
+    return [Example(f"{prefix}-{c}-{i}", (1, 2), c, f"{prefix}-{c}") for c in range(classes) for i in range(each)]
+
+
+@pytest.mark.parametrize(("balance", "weight"), [(1.0, 6.0), (0.5, 6.0**0.5), (0.0, 1.0)])
+def test_a_replayed_event_counts_so_that_classes_weigh_alike(balance: float, weight: float) -> None:
+    # Given two new classes, twelve old ones and as many replayed events as new ones
+    strategy, around = replay(balance_ratio=balance), context(labelled("old", 12, 4))
+    around.new = labelled("new", 2, 10)
+    # When a step is extended
+    strategy.begin(around)
+    step = strategy.extend(around, around.new[:8])
+    # Then each replayed event counts 12/2 (to the power asked for), a new one counts 1
+    assert [example.weight for example in step[8:]] == pytest.approx([weight] * 8)
+    assert {example.weight for example in step[:8]} == {1.0}
+
+
+def test_where_new_events_bring_every_class_all_count_the_same() -> None:
+    # Given new events of as many classes as are stored, or more, Then nothing is weighed up or down
+    for classes in (4, 9):
+        strategy, around = replay(), context(labelled("c", 4, 5))
+        around.new = labelled("c", classes, 5)
+        strategy.begin(around)
+        assert {example.weight for example in strategy.extend(around, around.new[:8])} == {1.0}

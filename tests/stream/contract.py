@@ -1,0 +1,151 @@
+"""What every pair of Source and Sink must do."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+
+import pytest
+
+from daemon.errors import StreamError
+from daemon.stream.ports import OutRecord, Record, Sink, Source, TopicPartition
+
+TOPIC = "t"
+PARTITIONS = 3
+
+
+class StreamContract(ABC):
+    """``source`` and ``sink`` open another end of one and the same stream at each call."""
+
+    @pytest.fixture(autouse=True)
+    def _ends(self) -> None:
+        self.opened: list[Source | Sink] = []
+
+    @abstractmethod
+    def make_source(self, group: str) -> Source:
+        """Reads TOPIC, which has PARTITIONS partitions."""
+
+    @abstractmethod
+    def make_sink(self) -> Sink: ...
+
+    def write(self, *values: bytes, key: bytes | None = b"k") -> None:
+        sink = self.make_sink()
+        sink.send([OutRecord(TOPIC, value, key) for value in values])
+        sink.flush(5.0)
+        sink.close()
+
+    def read(self, source: Source) -> list[Record]:
+        found: list[Record] = []
+        while records := source.poll(2, 0.0):
+            assert len(records) <= 2
+            found += records
+        return found
+
+    def test_what_was_flushed_is_read_as_it_was_written(self) -> None:
+        # Given a record with everything, and one with nothing
+        source, sink = self.make_source("g"), self.make_sink()
+        full = OutRecord(TOPIC, b"\x00v", b"key", (("a", b"\xff"), ("a", b"")), 1234.5)
+        # When they are sent and flushed
+        sink.send([full, OutRecord(TOPIC, None, b"key")])
+        sink.flush(5.0)
+        # Then they come in order, with their places
+        first, second = source.poll(10, 1.0)
+        assert (first.value, first.key, first.headers, first.timestamp) == (
+            full.value,
+            full.key,
+            full.headers,
+            full.timestamp,
+        )
+        assert (second.value, second.headers, second.offset) == (None, (), first.offset + 1)
+        assert abs(second.timestamp - time.time()) < 60
+        source.close()
+        sink.close()
+
+    def test_a_key_stays_in_one_partition_and_in_order(self) -> None:
+        source = self.make_source("g")
+        for number in range(30):
+            self.write(b"%d" % number, key=b"k%d" % (number % 7))
+        records = self.read(source)
+        assert len(records) == 30
+        assert len({r.partition for r in records}) > 1
+        for key in {r.key for r in records}:
+            its = [r for r in records if r.key == key]
+            assert len({r.partition for r in its}) == 1
+            assert [int(r.value or b"") for r in its] == sorted(int(r.value or b"") for r in its)
+        source.close()
+
+    def test_seek_reads_again_from_there(self) -> None:
+        source = self.make_source("g")
+        self.write(b"0", b"1", b"2")
+        records = self.read(source)
+        partition = TopicPartition(TOPIC, records[0].partition)
+        source.seek(partition, records[1].offset)
+        assert [r.value for r in self.read(source)] == [b"1", b"2"]
+        assert source.bounds(partition) == (0, 3)
+        source.close()
+
+    def test_positions_are_kept_per_group(self) -> None:
+        one = self.make_source("one")
+        partition = TopicPartition(TOPIC, 0)
+        assert one.committed(partition) is None
+        one.commit({partition: 5})
+        one.close()
+        again, other = self.make_source("one"), self.make_source("other")
+        assert again.committed(partition) == 5
+        assert other.committed(partition) is None
+        again.close()
+        other.close()
+
+    def test_a_waiting_poll_wakes_at_once(self) -> None:
+        source = self.make_source("g")
+        written: list[float] = []
+
+        def later() -> None:
+            time.sleep(0.1)
+            self.write(b"x")
+            written.append(time.monotonic())
+
+        thread = threading.Thread(target=later)
+        thread.start()
+        records = source.poll(10, 5.0)
+        woke = time.monotonic()
+        thread.join()
+        assert [r.value for r in records] == [b"x"]
+        assert woke - written[0] < 0.5
+        source.close()
+
+    def test_an_empty_poll_waits_its_timeout(self) -> None:
+        source = self.make_source("g")
+        start = time.monotonic()
+        assert list(source.poll(10, 0.1)) == []
+        assert time.monotonic() - start >= 0.09
+        source.close()
+
+    def test_assignment_and_identities_name_what_is_read(self) -> None:
+        one, two = self.make_source("g"), self.make_source("h")
+        assert sorted(one.assignment()) == [TopicPartition(TOPIC, n) for n in range(PARTITIONS)]
+        assert set(one.identities()) == {TOPIC}
+        assert one.identities() == two.identities()
+        with pytest.raises(StreamError, match="not among"):
+            one.seek(TopicPartition("other", 0), 0)
+        one.close()
+        two.close()
+
+    def test_threads_that_write_at_once_lose_nothing(self) -> None:
+        source, sink = self.make_source("g"), self.make_sink()
+
+        def produce(thread: int) -> None:
+            for number in range(20):
+                sink.send([OutRecord(TOPIC, b"%d-%d" % (thread, number), b"%d" % thread)])
+                sink.flush(10.0)
+
+        threads = [threading.Thread(target=produce, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        values = [r.value for r in self.read(source)]
+        assert sorted(values, key=str) == sorted((b"%d-%d" % (t, n) for t in range(4) for n in range(20)), key=str)
+        source.close()
+        sink.close()
