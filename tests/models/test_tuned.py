@@ -22,6 +22,7 @@ from daemon.models.tuned import TunedModel, load_tuned, save_tuned, write_base_v
 from daemon.models.tuning import apply_tuning
 from daemon.registry.version import VersionMeta
 from daemon.tasks.sequence import SequenceTask
+from strategies.base import Outputs
 from tests.models.bases import examples, minilm, tiny
 
 CPU = torch.device("cpu")
@@ -73,7 +74,8 @@ def state(model: TunedModel) -> dict[str, Tensor]:
 
 @torch.no_grad()
 def logits(model: TunedModel) -> Tensor:
-    return model(examples()).logits
+    outputs: Outputs = model(examples())
+    return outputs.logits
 
 
 @every_kind
