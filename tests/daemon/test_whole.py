@@ -68,6 +68,7 @@ def test_given_labels_when_they_stream_in_then_answers_follow_and_an_update_swap
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_given_a_daemon_under_load_when_parts_are_killed_then_nothing_acknowledged_is_lost(daemon: Daemon) -> None:
     # Given a daemon under load
     rng = random.Random(20261124)

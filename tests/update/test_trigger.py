@@ -1,0 +1,111 @@
+"""When an update starts: a table of moments, then rest, restarts and clocks that jump."""
+
+from __future__ import annotations
+
+import pytest
+
+from daemon.config.models import Trigger as TriggerConfig
+from daemon.update.trigger import LONGEST_COOLDOWN_S, Trigger
+
+CONFIG = TriggerConfig(min_events=100, max_wait_s=1000, cooldown_s=60, max_lag_records=50)
+
+
+class Clocks:
+    """Wall and monotonic seconds, moved apart."""
+
+    def __init__(self) -> None:
+        self.wall, self.steady = 1e9, 500.0
+
+    def now(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.steady
+
+    def advance(self, seconds: float) -> None:
+        self.wall += seconds
+        self.steady += seconds
+
+
+@pytest.fixture
+def clock() -> Clocks:
+    return Clocks()
+
+
+@pytest.mark.parametrize(
+    ("waited", "new", "lag", "reason"),
+    [
+        (0, 0, 0, None),
+        (0, 99, 0, None),
+        (0, 100, 0, "count"),
+        (0, 100, 50, "count"),
+        (0, 100, 51, None),
+        (999, 1, 0, None),
+        (1000, 1, 0, "time"),
+        (1000, 0, 0, None),
+        (1000, 1, 51, None),
+        (1000, 100, 0, "count"),
+    ],
+)
+def test_the_first_update(clock: Clocks, waited: float, new: int, lag: int, reason: str | None) -> None:
+    # Given a task that never had an update, and events that wait since a while
+    trigger = Trigger(CONFIG, clock, None, 0)
+    trigger.due(min(new, 1), 0)
+    clock.advance(waited)
+    assert trigger.due(new, lag) == reason
+
+
+@pytest.mark.parametrize(("rejections", "rest"), [(0, 60), (1, 120), (2, 240), (5, 1920)])
+def test_the_rest_doubles_with_every_rejection(clock: Clocks, rejections: int, rest: float) -> None:
+    trigger = Trigger(CONFIG, clock, None, 0)
+    for _ in range(rejections):
+        trigger.finished(rejected=True)
+    if rejections == 0:
+        trigger.finished(rejected=False)
+    assert trigger.cooldown_s == rest
+    clock.advance(rest - 1)
+    assert trigger.due(1000, 0) is None
+    clock.advance(1)
+    assert trigger.due(1000, 0) == "count"
+
+
+def test_a_promotion_ends_the_doubling_and_there_is_a_cap(clock: Clocks) -> None:
+    trigger = Trigger(CONFIG, clock, clock.now(), 5000)
+    assert trigger.cooldown_s == LONGEST_COOLDOWN_S
+    trigger.finished(rejected=False)
+    assert trigger.cooldown_s == 60
+
+
+def test_no_rest_stays_no_rest(clock: Clocks) -> None:
+    trigger = Trigger(TriggerConfig(min_events=1, cooldown_s=0), clock, clock.now(), 5000)
+    assert trigger.due(1, 0) == "count"
+
+
+@pytest.mark.parametrize(("ago", "reason"), [(0, None), (119, None), (120, "count"), (1e6, "count"), (-500, None)])
+def test_a_restart_changes_nothing(clock: Clocks, ago: float, reason: str | None) -> None:
+    # Given a history that says when the last job finished (perhaps by a clock that was ahead)
+    trigger = Trigger(CONFIG, clock, clock.now() - ago, 1)
+    assert trigger.due(100, 0) == reason
+
+
+def test_a_clock_that_jumps_starts_nothing(clock: Clocks) -> None:
+    trigger = Trigger(CONFIG, clock, None, 0)
+    trigger.finished(rejected=False)
+    trigger.due(1, 0)
+    clock.wall += 1e6
+    assert trigger.due(99, 0) is None
+    clock.wall -= 2e6
+    clock.advance(1000)
+    assert trigger.due(1, 0) == "time"
+
+
+def test_the_wait_begins_with_the_first_event_after_an_update(clock: Clocks) -> None:
+    trigger = Trigger(CONFIG, clock, None, 0)
+    assert trigger.due(1, 0) is None
+    clock.advance(1000)
+    trigger.finished(rejected=False)
+    assert trigger.due(0, 0) is None
+    clock.advance(5000)
+    assert trigger.due(1, 0) is None
+    clock.advance(1000)
+    assert trigger.due(1, 0) == "time"
