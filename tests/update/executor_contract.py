@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import pytest
@@ -18,7 +18,10 @@ PATIENCE_S = 30.0
 PLENTY = 1 << 40
 
 
-def wait_for[T](look: Callable[[], T | None]) -> T:
+T = TypeVar("T")
+
+
+def wait_for(look: Callable[[], T | None]) -> T:
     """Until ``look`` finds something."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
