@@ -149,8 +149,12 @@ def launch(config: Config, role: str, *, standby: bool, supervised: bool) -> Non
 
 
 def supervise(config: Config, commands: Mapping[str, list[str]]) -> int:
-    """Run all roles as children until SIGTERM; returns the exit status."""
+    """Run all roles as children until SIGTERM; returns the exit status.
+
+    Raises LockHeld where a daemon runs on this state directory already: it is left as it is.
+    """
     rooms = Rooms.make(config)
-    prepare_multiprocess(rooms.paths.metrics)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(rooms.paths.metrics)
-    return Supervisor(commands, rooms.paths.root, config.shutdown.timeout_s).run()
+    with RoleLock(rooms.paths.root, "run").acquire():
+        prepare_multiprocess(rooms.paths.metrics)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(rooms.paths.metrics)
+        return Supervisor(commands, rooms.paths.root, config.shutdown.timeout_s).run()

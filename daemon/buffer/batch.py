@@ -47,7 +47,7 @@ class Batch:
         self._history: list[tuple[Any, ...]] = []
 
     def prefetch(self, digests: Sequence[bytes], keys: Sequence[tuple[int, bytes]]) -> None:
-        """Look up many ids, and many (task, split key), at once: a third of the cost of one by one."""
+        """Look up many ids, and many (task, split key), at once."""
         self._rows = dict.fromkeys(digests)
         for values in self.connection.executemany(_SELECT + "digest = ?", [(digest,) for digest in digests]):
             self._know(Row(*values))

@@ -1,0 +1,196 @@
+"""Which events a job freezes: on the real buffer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
+from daemon.config.models import BufferConfig, SplitConfig, TaskConfig
+from daemon.errors import StoreFull
+from daemon.events import StoredEvent
+from daemon.registry.version import Version, VersionMeta
+from daemon.tasks.schema import get_schema
+from daemon.update import freeze as freezing
+from daemon.update.freeze import freeze
+from daemon.update.job import UpdateJob, read_job, read_rows
+from strategies.base import BaseStrategy, PlanStats, PoolRequest
+from tests.buffer.support import TASK, HandClock, Opened, arrival
+
+SPLIT = SplitConfig(validation_ratio=0.2, holdout_ratio=0.2, min_train_rows=0)
+
+
+class Asks(BaseStrategy):
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self.seen: list[PlanStats] = []
+
+    def plan(self, stats: PlanStats) -> Sequence[PoolRequest]:
+        self.seen.append(stats)
+        return [PoolRequest(self.n), PoolRequest(self.n, "uniform")]
+
+
+class Bench:
+    def __init__(self, buffer: Opened, root: Path) -> None:
+        self.buffer, self.root, self.jobs = buffer, root, 0
+        self.parent = self._parent(root / "parent", '["z", "b"]')
+
+    def _parent(self, path: Path, labels: str) -> Version:
+        path.mkdir()
+        (path / "labels.json").write_text(labels)
+        return Version("000001", 0.0, VersionMeta(TASK, "sequence", "base", "0" * 64, 128), {}, path)
+
+    def put(self, count: int, labels: Sequence[str], *, start: int = 0, source: str = "") -> None:
+        self.buffer.put(
+            *(
+                arrival(f"e{i}", f"text number {i}", labels[i % len(labels)], offset=i, source=source)
+                for i in range(start, start + count)
+            )
+        )
+
+    def freeze(
+        self, *, since: int = 0, cursor: int | None = None, strategies: Sequence[Any] = (), **config: Any
+    ) -> tuple[UpdateJob, Mapping[str, list[StoredEvent]]]:
+        self.jobs += 1
+        directory = self.root / "jobs" / f"{self.jobs:06d}"
+        reader = self.buffer.reader
+        job = freeze(
+            reader,
+            self.parent,
+            TaskConfig.model_validate({"split": SPLIT.model_dump(), **config}),
+            get_schema("sequence"),
+            cursor=reader.last_seq(TASK) if cursor is None else cursor,
+            since_seq=since,
+            fast_dir=None,
+            strategies=strategies,
+            directory=directory,
+            job_id=f"{self.jobs:06d}",
+            reason="count",
+            created=1.0,
+            seed=3,
+        )
+        assert read_job(directory) == job
+        return job, {name: read_rows(directory, name) for name in job.counts}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    clock = HandClock()
+    path = tmp_path / "buffer.sqlite"
+    writer = SqliteBufferWriter(path, {TASK: TaskConfig(split=SPLIT)}, BufferConfig(), clock)
+    opened = Opened(writer, SqliteBufferReader(path), clock)
+    yield Bench(opened, tmp_path)
+    opened.close()
+
+
+def ids(events: Sequence[StoredEvent]) -> set[str]:
+    return {event.id for event in events}
+
+
+def test_every_row_has_the_split_it_was_given(bench: Bench) -> None:
+    bench.put(300, ["a", "b"])
+    job, rows = bench.freeze(strategies=[Asks(1000)])
+    for name, split in {"new": "train", "refit": "train", "validation": "validation", "holdout": "holdout"}.items():
+        assert rows[name]
+        assert {event.split for event in rows[name]} == {split}
+    # And everything labelled is somewhere, once
+    assert sum(job.counts[name] for name in ("new", "validation", "holdout")) == 300
+    assert ids(rows["refit"]) == ids(rows["new"])
+
+
+def test_new_is_what_came_since_and_the_pool_is_older(bench: Bench) -> None:
+    # Given history, and events after it
+    bench.put(200, ["a", "b"])
+    since = bench.buffer.reader.last_seq(TASK)
+    bench.put(100, ["b", "c"], start=200)
+    asks = Asks(1000)
+    job, rows = bench.freeze(since=since, strategies=[asks])
+    assert all(event.seq > since for event in rows["new"])
+    assert all(event.seq <= since for event in rows["pool"])
+    # And the pool holds each event once, though two requests found it
+    assert len(rows["pool"]) == len(ids(rows["pool"])) == asks.seen[0].stored_events
+    assert asks.seen[0].new_events == job.counts["new"]
+
+
+def test_what_is_over_the_bound_may_be_in_the_pool(bench: Bench) -> None:
+    bench.put(300, ["a", "b"])
+    _, rows = bench.freeze(strategies=[Asks(1000)], update={"max_new_events": 50})
+    # Then the newest are new, and the rest can be replayed
+    assert len(rows["new"]) == 50
+    assert min(event.seq for event in rows["new"]) > max(event.seq for event in rows["pool"])
+    assert ids(rows["new"]).isdisjoint(ids(rows["pool"]))
+    assert ids(rows["new"]) | ids(rows["pool"]) == ids(rows["refit"])
+
+
+def test_nothing_after_the_cursor_is_in_a_job(bench: Bench) -> None:
+    bench.put(200, ["a"])
+    cursor = bench.buffer.reader.last_seq(TASK)
+    bench.put(200, ["late"], start=200)
+    job, rows = bench.freeze(cursor=cursor, strategies=[Asks(1000)])
+    assert all(event.seq <= cursor for part in rows.values() for event in part)
+    assert "late" not in job.labels
+
+
+def test_labels_keep_the_parents_order_then_config_then_arrival(bench: Bench) -> None:
+    bench.put(100, ["b", "y", "x"])
+    job, _ = bench.freeze(labels={"known": ["k", "z"]})
+    assert (job.labels, job.old_labels) == (("z", "b", "k", "y", "x"), 2)
+
+
+def test_accepted_predictions_neither_teach_nor_measure(bench: Bench) -> None:
+    bench.put(200, ["a"])
+    bench.put(200, ["guessed"], start=200, source="prediction")
+    job, rows = bench.freeze(strategies=[Asks(1000)])
+    assert not [event for part in rows.values() for event in part if event.source]
+    assert "guessed" not in job.labels
+
+
+def test_refit_is_balanced_and_bounded(bench: Bench) -> None:
+    bench.put(400, ["a"] * 19 + ["b"])
+    _, rows = bench.freeze(head={"kind": "ncm", "refit_max_events": 20})
+    counts = Counter(event.label for event in rows["refit"])
+    assert sum(counts.values()) == 20
+    assert counts["b"] >= 8
+    # And without a fast head there is none
+    assert bench.freeze(head={"kind": "none"})[0].counts["refit"] == 0
+
+
+def test_holdout_is_half_recent_half_balanced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a rare class that only came long ago
+    bench.put(100, ["rare", "a"])
+    bench.put(1000, ["a", "b"], start=100)
+    everything = bench.freeze()[1]["holdout"]
+    monkeypatch.setattr(freezing, "MAX_HOLDOUT_ROWS", 20)
+    _, rows = bench.freeze()
+    holdout = rows["holdout"]
+    # Then half are the newest, and the others come from every class alike
+    assert len(ids(holdout)) == 20
+    assert holdout[-10:] == everything[-10:]
+    assert sorted(Counter(event.label for event in holdout[:10]).values()) == [3, 3, 4]
+
+
+def test_validation_is_bounded_to_the_newest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.put(300, ["a"])
+    everything = bench.freeze()[1]["validation"]
+    monkeypatch.setattr(freezing, "MAX_VALIDATION_ROWS", 10)
+    assert bench.freeze()[1]["validation"] == everything[-10:]
+
+
+def test_the_same_content_freezes_the_same_job(bench: Bench) -> None:
+    bench.put(300, ["a", "b", "c"])
+    first, second = (bench.freeze(strategies=[Asks(40)], update={"max_new_events": 50}) for _ in range(2))
+    assert first[1] == second[1]
+    assert first[0].files == second[0].files
+
+
+def test_without_room_nothing_is_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.put(50, ["a"])
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(StoreFull, match=r"needs \d+ bytes in .*jobs, 1000 are free"):
+        bench.freeze()
+    assert list((bench.root / "jobs").iterdir()) == []

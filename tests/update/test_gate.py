@@ -1,0 +1,200 @@
+"""The gate on simulated holdouts: what must pass, what must fail, and what it says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daemon.config.models import Gate
+from daemon.tasks.base import Floats
+from daemon.tasks.metrics import mean_score
+from daemon.update.gate import judge
+from daemon.update.verdict import Verdict
+
+EMPTY = (np.zeros((0, 1)), np.zeros((0, 1)))
+
+
+def decide(
+    champion: Floats,
+    candidate: Floats,
+    *,
+    labels: list[str] | None = None,
+    validation: tuple[Floats, Floats] = EMPTY,
+    seed: int = 0,
+    aggregate: Any = mean_score,
+    direction: int = 1,
+    **config: Any,
+) -> Verdict:
+    return judge(
+        champion,
+        candidate,
+        aggregate=aggregate,
+        direction=direction,
+        row_labels=labels or ["old"] * len(champion),
+        old_labels=frozenset({"old"}),
+        config=Gate(**{"resamples": 200, **config}),
+        seed=seed,
+        validation=validation,
+    )
+
+
+def right(ratio: float, rows: int, seed: int) -> Floats:
+    return (np.random.default_rng(seed).random((rows, 1)) < ratio).astype(np.float64)
+
+
+def flipped(scores: Floats, share: float) -> Floats:
+    """The same scores, the first ``share`` of the right answers made wrong."""
+    changed = scores.copy()
+    hits = np.flatnonzero(scores[:, 0])
+    changed[hits[: round(share * len(scores))]] = 0
+    return changed
+
+
+def check(verdict: Verdict, name: str) -> Any:
+    return next(check for check in verdict.checks if check.name == name)
+
+
+@pytest.mark.parametrize("rows", [100, 500, 2000])
+def test_a_candidate_that_changed_nothing_always_passes(rows: int) -> None:
+    for seed in range(20):
+        scores = right(0.5 + seed / 50, rows, seed)
+        verdict = decide(scores, scores.copy(), seed=seed)
+        assert (verdict.decision, verdict.promote) == ("pass", True)
+        assert check(verdict, "overall").margin == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("rows", [100, 500, 2000])
+def test_a_candidate_that_is_clearly_worse_always_fails(rows: int) -> None:
+    for seed in range(20):
+        champion = right(0.9, rows, seed)
+        verdict = decide(champion, flipped(champion, 0.1), seed=seed)
+        assert (verdict.decision, verdict.promote) == ("fail", False)
+        assert not check(verdict, "overall").passed
+        assert not check(verdict, "negative_flips").passed
+
+
+def test_a_candidate_that_is_clearly_better_always_passes() -> None:
+    for seed in range(20):
+        candidate = right(0.9, 500, seed)
+        verdict = decide(flipped(candidate, 0.1), candidate, seed=seed)
+        assert (verdict.decision, verdict.promote) == ("pass", True)
+
+
+def test_the_bound_is_wrong_about_as_often_as_it_says() -> None:
+    # Given candidates whose true loss is exactly the margin: 6% of rows worse, 5% better
+    passed = 0
+    for seed in range(300):
+        kind = np.random.default_rng(seed).random((1000, 1))
+        champion = np.where(kind < 0.05, 0.0, 1.0)
+        candidate = np.where((kind >= 0.05) & (kind < 0.11), 0.0, 1.0)
+        passed += check(decide(champion, candidate, seed=seed, margin=0.01), "overall").passed
+    # Then about 5% of them slip through, at 95% confidence
+    assert 3 <= passed <= 30
+
+
+def test_old_classes_are_judged_by_themselves() -> None:
+    # Given a candidate that gains on new classes and loses on old ones
+    labels = ["old"] * 200 + ["new"] * 800
+    champion = np.concatenate([np.ones((200, 1)), np.zeros((800, 1))])
+    candidate = np.concatenate([flipped(np.ones((200, 1)), 0.1), np.ones((800, 1))])
+    verdict = decide(champion, candidate, labels=labels)
+    # Then overall is better, and it fails all the same
+    assert check(verdict, "overall").passed
+    assert check(verdict, "negative_flips").passed
+    assert not check(verdict, "old_classes").passed
+    assert not verdict.promote
+    assert "old_classes: 1.0000 -> 0.9000" in check(verdict, "old_classes").reason
+
+
+def test_flips_are_bounded_even_where_the_mean_is_level() -> None:
+    champion = np.concatenate([np.ones((100, 1)), np.zeros((100, 1)), np.ones((800, 1))])
+    candidate = np.concatenate([np.zeros((100, 1)), np.ones((100, 1)), np.ones((800, 1))])
+    verdict = decide(champion, candidate, margin=0.5)
+    assert check(verdict, "overall").passed
+    assert check(verdict, "negative_flips").margin == pytest.approx(-0.05)
+    assert not verdict.promote
+
+
+def test_the_first_candidate_passes_against_nothing() -> None:
+    verdict = decide(np.zeros((100, 1)), right(0.3, 100, 0), labels=["new"] * 100)
+    assert verdict.promote
+    assert {found.name for found in verdict.checks} == {"overall", "negative_flips"}
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_less_is_more_where_the_metric_says_so(direction: int) -> None:
+    # Given errors, of which the candidate makes larger ones
+    low, high = np.full((200, 1), 0.1), np.full((200, 1), 0.5)
+    verdict = decide(low, high, direction=direction)
+    assert verdict.promote == (direction == 1)
+    assert check(verdict, "negative_flips").passed == (direction == 1)
+
+
+def test_a_metric_of_several_counts_a_row_is_resampled_whole() -> None:
+    def f1(units: Floats) -> float:
+        hits, given, true = units.sum(0)
+        return float(2 * hits / (given + true)) if given + true else 0.0
+
+    good = np.tile([2.0, 2.0, 2.0], (200, 1))
+    # A candidate that names more, wrongly: its counts are larger and its answers worse
+    worse = np.tile([2.0, 6.0, 2.0], (200, 1))
+    assert decide(good, good, aggregate=f1).promote
+    verdict = decide(good, worse, aggregate=f1)
+    assert not check(verdict, "overall").passed
+    assert not check(verdict, "negative_flips").passed
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [5, 200])
+def test_scores_that_are_not_finite_fail(value: float, rows: int) -> None:
+    champion = np.ones((rows, 1))
+    candidate = champion.copy()
+    candidate[3] = value
+    verdict = decide(champion, candidate, insufficient="promote")
+    assert (verdict.decision, verdict.promote) == ("fail", False)
+
+
+@pytest.mark.parametrize(
+    ("policy", "candidate", "promote"),
+    [
+        ("validation", 1.0, True),
+        ("validation", 0.0, False),
+        ("reject", 1.0, False),
+        ("promote", 0.0, True),
+    ],
+)
+def test_too_few_rows_are_said_and_decided_by_policy(policy: str, candidate: float, promote: bool) -> None:
+    # Given 99 level holdout rows of 100, and validation rows that differ
+    level = np.ones((99, 1))
+    validation = (np.full((10, 1), 0.5), np.full((10, 1), candidate))
+    verdict = decide(level, level, validation=validation, insufficient=policy)
+    assert (verdict.decision, verdict.promote, verdict.rows) == ("insufficient", promote, 99)
+    assert "only 99 holdout rows of 100" in verdict.reasons[0]
+
+
+def test_validation_and_holdout_weigh_by_their_rows() -> None:
+    # Given a gain on 1 holdout row and a loss on 2 validation rows
+    validation = (np.ones((2, 1)), np.zeros((2, 1)))
+    verdict = decide(np.zeros((1, 1)), np.ones((1, 1)), validation=validation)
+    assert (verdict.decision, verdict.promote) == ("insufficient", False)
+
+
+def test_nothing_to_judge_by_promotes_nothing() -> None:
+    assert not decide(*EMPTY).promote
+
+
+def test_damaged_validation_promotes_nothing() -> None:
+    level = np.ones((5, 1))
+    assert not decide(level, level, validation=(level, np.full((5, 1), np.nan))).promote
+
+
+def test_the_same_seed_says_the_same() -> None:
+    champion, candidate = right(0.8, 300, 1), right(0.8, 300, 2)
+    assert decide(champion, candidate, seed=4) == decide(champion, candidate, seed=4)
+
+
+def test_arrays_of_different_holdouts_are_refused() -> None:
+    with pytest.raises(ValueError, match="not one holdout"):
+        decide(np.ones((5, 1)), np.ones((6, 1)))
