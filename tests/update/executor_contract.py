@@ -14,7 +14,6 @@ import pytest
 from daemon.errors import TrainingError
 from daemon.update.executor import Executor, RunState, RunStatus
 
-T = TypeVar("T")
 PATIENCE_S = 30.0
 PLENTY = 1 << 40
 
