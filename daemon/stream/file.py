@@ -5,6 +5,7 @@ Several processes share the file: WAL, so that readers never wait, and one write
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from daemon.errors import SchemaTooNew, StoreCorrupt, StoreError, StoreFull, Str
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x52545354  # "RTST"
 BUSY_TIMEOUT_S = 10.0
+OPEN_AGAIN_S = 0.01
 PLACE_BITS = 40
 """A record's rowid is ``log << 40 | offset``: a partition's records lie together, in order."""
 
@@ -60,7 +62,7 @@ class StreamFile:
             self._connection = apsw.Connection(str(path))
             self.wait_at_most(BUSY_TIMEOUT_S)
             try:
-                self.query("PRAGMA journal_mode=WAL")
+                self._to_wal()
                 self.query(f"PRAGMA synchronous={'FULL' if fsync else 'NORMAL'}")
                 self._prepare()
             except BaseException:
@@ -125,6 +127,18 @@ class StreamFile:
 
     def close(self) -> None:
         self._connection.close()
+
+    def _to_wal(self) -> None:
+        """SQLite does not wait for other processes when it changes the journal of a new file: wait here."""
+        deadline = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self.query("PRAGMA journal_mode=WAL")
+                return
+            except apsw.BusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(OPEN_AGAIN_S)
 
     def _prepare(self) -> None:
         with self.transaction():

@@ -9,6 +9,7 @@ from pathlib import Path
 from daemon.buffer.sqlite import SqliteBufferWriter
 from daemon.clock import SystemClock
 from daemon.config.models import BufferConfig, Embedded, TaskConfig
+from daemon.logs import configure_logs
 from daemon.observe import NullObserver
 from daemon.roles.ingest import IngestRole
 from daemon.roles.lock import RoleLock
@@ -20,6 +21,7 @@ CFG = Embedded(partitions=2)
 
 
 def main(state: Path) -> None:
+    configure_logs()  # to standard error: nobody reads standard output after "ready"
     with RoleLock(state, "ingest").acquire(standby=True):
         tasks = {"support": TaskConfig()}
         role = IngestRole(

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import apsw
 import orjson
-import pytest
 
 from daemon.stream.embedded import EmbeddedSink
 from daemon.stream.ports import OutRecord
@@ -23,14 +22,15 @@ KILLS = 30
 
 def start(state: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "tests.roles.ingest_process", str(state)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with (state / "errors.txt").open("ab") as errors:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors)
 
 
-def ready(process: subprocess.Popen[bytes]) -> None:
+def ready(process: subprocess.Popen[bytes], state: Path) -> None:
     assert process.stdout is not None
     while (line := process.stdout.readline()) and line != b"ready\n":
         pass
-    assert line, "ingest ended before it was ready"
+    assert line, f"ingest ended before it was ready: {(state / 'errors.txt').read_text()[-2000:]}"
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -72,7 +72,6 @@ def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
         connection.close()
 
 
-@pytest.mark.skip(reason="does not end within its time in a full run on 2 cores; cause not found yet, see the issue")
 def test_thirty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     # Given a producer that never pauses
     acknowledged: list[str] = []
@@ -80,20 +79,20 @@ def test_thirty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     stop, draw = threading.Event(), random.Random(1)
     producer = threading.Thread(target=produce, args=(tmp_path, stop, acknowledged, bad))
     producer.start()
-    # When ingest is killed at 30 random moments, the next one already waiting for its lock
-    process, kills = start(tmp_path), 0
+    # When ingest is killed at 30 random moments, the next one already on its way to the lock
+    started, kills = [start(tmp_path)], 0
     try:
+        ready(started[-1], tmp_path)
         for _ in range(KILLS):
-            standby = start(tmp_path)
-            ready(process)
-            time.sleep(draw.uniform(0.0, 0.12))
-            assert process.poll() is None
-            end(process)
+            # only one ever waits: of two, nobody could say which takes the lock
+            started.append(start(tmp_path))
+            time.sleep(draw.uniform(0.0, 0.3))
+            assert started[-2].poll() is None
+            end(started[-2])
             kills += 1
-            process = standby
+            ready(started[-1], tmp_path)
         stop.set()
         producer.join()
-        ready(process)
         ends = f"{tmp_path}/stream.sqlite"
         deadline = time.monotonic() + 60
         sql_next = "SELECT partition, next FROM logs JOIN topics ON topics.id = topic WHERE name = 'in' AND next > 0"
@@ -107,7 +106,8 @@ def test_thirty_kills_lose_nothing_and_double_nothing(tmp_path: Path) -> None:
     finally:
         stop.set()
         producer.join()
-        end(process)
+        for process in started:
+            end(process)
     # Then, read by SQL and not by our reader: every acknowledged id is there once, every bad record in the topic
     assert kills == KILLS
     found = Counter(name for (name,) in rows(tmp_path / "buffer.sqlite", "SELECT id FROM events"))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from threading import Barrier
 
 import apsw
 import pytest
 
 from daemon.config.models import Embedded
-from daemon.errors import SchemaTooNew, StoreError, StoreFull
+from daemon.errors import SchemaTooNew, StoreError, StoreFull, StreamError
 from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import OutRecord, TopicPartition
 
@@ -83,3 +86,27 @@ def test_a_foreign_or_newer_file_is_refused(tmp_path: Path) -> None:
     newer.close()
     with pytest.raises(SchemaTooNew, match="newer retaind"):
         EmbeddedSink(tmp_path / "n", Embedded())
+
+
+def _open(root: Path, rounds: int, together: Barrier, outcomes: SimpleQueue[str]) -> None:
+    for number in range(rounds):
+        together.wait(60)
+        try:
+            EmbeddedSource(root / f"s{number}", ["t"], "g", Embedded()).close()
+            outcomes.put("")
+        except (StoreError, StreamError) as error:
+            outcomes.put(str(error))
+
+
+def test_processes_that_open_a_new_stream_at_once_all_get_it(tmp_path: Path) -> None:
+    # Given roles that start together on an empty directory, a few times over
+    context, rounds = multiprocessing.get_context("spawn"), 20
+    together, outcomes = context.Barrier(4), context.SimpleQueue()
+    processes = [context.Process(target=_open, args=(tmp_path, rounds, together, outcomes)) for _ in range(4)]
+    # When they open its stream
+    for process in processes:
+        process.start()
+    # Then none is told that it is locked
+    assert {outcomes.get() for _ in range(4 * rounds)} == {""}
+    for process in processes:
+        process.join(60)
