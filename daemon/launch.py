@@ -40,7 +40,7 @@ def stop_on_signals() -> threading.Event:
 
 def run_ingest(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
     """Records into the buffer. Never imports torch."""
-    with RoleLock(rooms.paths.root, "ingest").acquire(standby=standby):
+    with RoleLock(rooms.paths.root, "ingest").acquire(standby=standby, stop=stop):
         role = make_ingest(rooms, rooms.source(), rooms.sink())
         log.info("ready", role="ingest")
         role.run(stop)
@@ -51,7 +51,7 @@ def run_learn(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> 
     from daemon.roles.learn import LearnRole
 
     device = _torch(rooms.config.learn.threads, rooms.config.learn.device)
-    with RoleLock(rooms.paths.root, "learn").acquire(standby=standby):
+    with RoleLock(rooms.paths.root, "learn").acquire(standby=standby, stop=stop):
         sink = rooms.sink()
         wait_for_buffer(rooms, stop)
         if stop.is_set():
