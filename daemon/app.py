@@ -165,7 +165,8 @@ def make_learner(
     always_promote: bool = False,
     seed: int = 0,
 ) -> TaskLearner:
-    from daemon.roles.learner import Surroundings, TaskLearner
+    from daemon.roles.learner import TaskLearner
+    from daemon.roles.surroundings import Surroundings
     from daemon.update.local import LocalExecutor
 
     def announce(kind: str, details: Mapping[str, Any]) -> None:

@@ -18,16 +18,19 @@ Outcome = Mapping[str, Any]
 
 
 def promote(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
-    """Serve ``args["version"]`` whatever the gate said; ``args["hold"]`` keeps it until the next promotion."""
+    """Serve ``args["version"]`` whatever the gate said; ``args["hold"]`` keeps it until the next promotion.
+
+    Of the version that is served already it begins or ends a hold.
+    """
     version = registry.load(str(args["version"]))
     if version.meta.task != task:
         raise CommandRefused(
             f"version {version.id} belongs to task {version.meta.task!r}, not {task!r}: name one of `versions list`"
         )
-    if registry.alias(task, "champion") != version.id:
-        details = {"hold": bool(args.get("hold", False)), "forced": True}
-        registry.promote(task, version.id, who=who, why=why, time=clock.now(), details=details)
-    return {"task": task, "champion": version.id}
+    hold = bool(args.get("hold", False))
+    details = {"hold": hold, "forced": True}
+    registry.promote(task, version.id, who=who, why=why, time=clock.now(), details=details)
+    return {"task": task, "champion": version.id, "held": hold}
 
 
 def rollback(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:

@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
+from daemon.errors import TrainingError
 from daemon.update.job import UpdateJob, read_job
+
+log = structlog.get_logger(__name__)
 
 
 class JobShelf:
@@ -39,10 +43,19 @@ class JobShelf:
             if not (path / "job.json").is_file():
                 shutil.rmtree(path, ignore_errors=True)
             elif not (path / "done.json").exists():
-                job = read_job(path)
-                if job.task == task:
+                job = self._read(path)
+                if job is not None and job.task == task:
                     found.append(job)
         return found
+
+    def _read(self, path: Path) -> UpdateJob | None:
+        """A job whose manifest is damaged is closed, not trained; its rows are checked by the trainer."""
+        try:
+            return read_job(path, verify=False)
+        except TrainingError as error:
+            log.error("job_damaged", job=path.name, error=str(error))
+            self.finish(path.name, {"error": str(error)})
+            return None
 
     def complete_attempt(self, job_id: str) -> Path | None:
         """The first attempt that ended with a result."""

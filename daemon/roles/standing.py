@@ -28,7 +28,7 @@ def standing(registry: Registry, task: str) -> Standing:
         match entry.kind:
             case "verdict":
                 covered = int(entry.details["cursor"])
-                rejections = 0 if entry.details["promote"] else rejections + 1
+                rejections = 0 if entry.details["promote"] or entry.details["promoted"] else rejections + 1
                 finished, failures = entry.time, 0
             case "job_failed":
                 covered = int(entry.details["cursor"])

@@ -1,0 +1,52 @@
+"""How versions come into the registry: a task's base, and what an attempt made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from daemon.config.models import TaskConfig
+from daemon.models.base import resolve_base
+from daemon.models.tuned import write_base_version
+from daemon.registry.version import Version, VersionMeta
+from daemon.roles.surroundings import Surroundings
+from daemon.update.job import UpdateJob, read_result
+
+
+def champion(task: str, config: TaskConfig, around: Surroundings) -> Version:
+    """The served version, verified; a task's first one is the base encoder with no classes."""
+    served = around.registry.alias(task, "champion")
+    return around.registry.load(served if served is not None else _lay_base(task, config, around))
+
+
+def publish(job: UpdateJob, attempt: Path, around: Surroundings) -> Version:
+    """The candidate of ``attempt`` as a version; once per job, whatever crashed in between.
+
+    Raises VersionError, TrainingError.
+    """
+    before = next((v for v in around.registry.versions(job.task) if v.meta.metrics.get("job") == job.id), None)
+    if before is not None:
+        return before
+    parent = around.registry.load(job.parent).meta
+    meta = VersionMeta(
+        task=job.task,
+        task_type=job.config["type"],
+        base=parent.base,
+        base_sha256=parent.base_sha256,
+        max_tokens=job.config["model"]["max_tokens"],
+        parent=job.parent,
+        cursor=job.cursor,
+        tune=job.config["tune"],
+        metrics={**read_result(attempt).metrics, "job": job.id},
+    )
+    return around.registry.publish(attempt / "version", meta, created=around.clock.now())
+
+
+def _lay_base(task: str, config: TaskConfig, around: Surroundings) -> str:
+    base = resolve_base(config.model)
+    staging = around.paths.registry / f".base-{task}"
+    write_base_version(base, config.type, staging)
+    meta = VersionMeta(task, config.type, base.name, base.sha256, config.model.max_tokens)
+    now = around.clock.now()
+    version = around.registry.publish(staging, meta, created=now)
+    around.registry.promote(task, version.id, who="retaind", why="base version", time=now)
+    return version.id

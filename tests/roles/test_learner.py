@@ -1,0 +1,277 @@
+"""The learner of one task on real rooms (buffer, registry, trainer's code) and a small encoder.
+
+Only the executor is a fake: it trains in this process when the test says so, or fails as the test says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
+from daemon.clock import SystemClock
+from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.paths import StatePaths
+from daemon.errors import StoreFull
+from daemon.observe import NullObserver
+from daemon.registry.store import FileRegistry
+from daemon.roles import learner as learning
+from daemon.roles.commands import COMMANDS
+from daemon.roles.learner import TaskLearner
+from daemon.roles.standing import standing
+from daemon.roles.surroundings import Surroundings
+from daemon.tasks.schema import get_schema
+from daemon.testing import FakeClock
+from daemon.training.attempt import Attempt
+from daemon.update.executor import RunState, RunStatus
+from tests.buffer.support import TASK, HandClock, Opened, arrival, retract
+from tests.models.bases import tiny
+
+Mischief = Callable[[Path], None]
+TEXTS = ("the card is lost", "the parcel is late", "give back the fee")
+
+
+class HereExecutor:
+    """Trains at the first poll, in this process; ``mischief`` is done to the finished attempt."""
+
+    def __init__(self) -> None:
+        self.failing = 0
+        self.started = 0
+        self.running = False
+        self.mischief: Mischief = lambda attempt: None
+        self._runs: dict[str, Path] = {}
+
+    def start(self, job_url: str, out_url: str, *, timeout_s: float, max_memory_bytes: int) -> str:
+        self.started += 1
+        run = f"{out_url}/attempt-{self.started}"
+        self._runs[run] = Path(job_url)
+        return run
+
+    def poll(self, run: str) -> RunStatus:
+        if self.running:
+            return RunStatus(RunState.RUNNING)
+        if self.failing:
+            self.failing -= 1
+            return RunStatus(RunState.FAILED, "oom", "held too much")
+        attempt = Path(run)
+        Attempt(self._runs[run], attempt, SystemClock()).run()
+        self.mischief(attempt)
+        return RunStatus(RunState.DONE, result_url=run)
+
+    def cancel(self, run: str) -> None:
+        return
+
+
+class Bench:
+    """A learner with everything around it; ``settle`` steps until there is nothing to do."""
+
+    def __init__(self, root: Path, base: str) -> None:
+        self.paths = StatePaths(root)
+        self.paths.make()
+        self.config = TaskConfig.model_validate(
+            {
+                "model": {"base": base, "max_tokens": 16},
+                "tune": {"kind": "head"},
+                "head": {"kind": "ncm", "layers": 1},
+                "training": {"epochs": 1},
+                "trigger": {"min_events": 6, "cooldown_s": 0},
+                "gate": {"insufficient": "promote"},
+            }
+        )
+        writer = SqliteBufferWriter(self.paths.buffer, {TASK: self.config}, BufferConfig(), HandClock())
+        self.buffer = Opened(writer, SqliteBufferReader(self.paths.buffer), HandClock())
+        self.registry, self.executor, self.clock = FileRegistry(self.paths.registry), HereExecutor(), FakeClock(1.0)
+        self.count = 0
+        self.learner = self.open()
+
+    def open(self, keep_versions: int = 10) -> TaskLearner:
+        around = Surroundings(
+            reader=self.buffer.reader,
+            registry=self.registry,
+            executor=self.executor,
+            paths=self.paths,
+            clock=self.clock,
+            observer=NullObserver(),
+            device=torch.device("cpu"),
+            lag=lambda: 0,
+            strategies=lambda config: [],
+            announce=lambda kind, details: None,
+            fold_batch=64,
+            snapshot_s=1,
+            keep_versions=keep_versions,
+        )
+        return TaskLearner(TASK, self.config, get_schema("sequence"), around)
+
+    def label(self, n: int, source: str = "") -> list[str]:
+        ids = [f"e{i}" for i in range(self.count, self.count + n)]
+        for i, event_id in enumerate(ids, self.count):
+            text = f"{TEXTS[i % 3]} {i}"
+            self.buffer.put(arrival(event_id, text, f"class {i % 3}", offset=i, at=float(i), source=source))
+        self.count += n
+        return ids
+
+    def settle(self) -> None:
+        """Time passes while there is nothing to do but wait."""
+        for _ in range(200):
+            if not self.learner.step():
+                self.clock.advance(10)
+                if not self.learner.step() and not self.learner.updating:
+                    return
+
+    @property
+    def champion(self) -> str | None:
+        return self.registry.alias(TASK, "champion")
+
+    def kinds(self) -> list[str]:
+        return [entry.kind for entry in self.registry.history(TASK)]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    directory = tmp_path_factory.mktemp("base")
+    tiny(directory)
+    return str(directory)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, base: str) -> Iterator[Bench]:
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    made = Bench(tmp_path / "state", base)
+    yield made
+    made.buffer.close()
+    torch.use_deterministic_algorithms(deterministic)
+
+
+def test_given_enough_labels_when_stepping_then_a_version_is_trained_judged_and_served(bench: Bench) -> None:
+    assert bench.champion == "000001"
+    bench.label(8)
+    bench.settle()
+    assert bench.champion == "000002"
+    assert bench.learner.fast.version.id == "000002"
+    assert bench.learner.fast.cursor == bench.buffer.reader.last_seq(TASK)
+    assert bench.kinds()[-2:] == ["promoted", "verdict"]
+
+
+def test_given_labels_that_came_during_the_training_when_promoted_then_they_are_in(bench: Bench) -> None:
+    bench.executor.running = True
+    bench.label(8)
+    bench.settle()
+    assert bench.champion == "000001"
+    bench.label(3)
+    bench.executor.running = False
+    bench.settle()
+    assert bench.champion == "000002"
+    assert bench.learner.fast.answering().labels_seen == bench.buffer.reader.last_seq(TASK)
+
+
+def test_given_a_promotion_by_hand_during_the_training_when_judged_then_the_hand_wins(bench: Bench) -> None:
+    # Given two versions, the second of them served, and a third in training
+    bench.label(8)
+    bench.settle()
+    bench.executor.running = True
+    bench.label(8)
+    bench.settle()
+    # When someone serves the first again, without a hold
+    COMMANDS["promote"](bench.registry, bench.clock, TASK, {"version": "000001"}, "me", "it was better")
+    bench.executor.running = False
+    bench.settle()
+    # Then the candidate, which was judged against the second, does not replace it
+    assert bench.champion == "000001"
+    verdict = next(entry for entry in reversed(bench.registry.history(TASK)) if entry.kind == "verdict")
+    assert (verdict.details["promoted"], verdict.details["judged_against"]) == (False, "000002")
+
+
+def test_given_a_hold_on_the_served_version_when_a_candidate_passes_then_it_waits_for_a_person(bench: Bench) -> None:
+    COMMANDS["promote"](bench.registry, bench.clock, TASK, {"version": "000001", "hold": True}, "me", "")
+    assert standing(bench.registry, TASK).held
+    bench.label(8)
+    bench.settle()
+    assert bench.champion == "000001"
+    COMMANDS["promote"](bench.registry, bench.clock, TASK, {"version": "000001"}, "me", "")
+    bench.label(8)
+    bench.settle()
+    assert bench.champion != "000001"
+
+
+def test_given_a_training_that_fails_when_tried_often_enough_then_given_up_and_the_next_one_works(bench: Bench) -> None:
+    bench.executor.failing = bench.config.update.max_attempts
+    bench.label(8)
+    bench.settle()
+    assert bench.executor.started == bench.config.update.max_attempts
+    failed = next(entry for entry in bench.registry.history(TASK) if entry.kind == "job_failed")
+    assert (failed.why, failed.details["reason"]) == ("held too much", "oom")
+    assert bench.champion == "000001"
+    bench.clock.advance(1000)
+    bench.label(8)
+    bench.settle()
+    assert bench.champion == "000002"
+
+
+def test_given_a_candidate_that_does_not_load_when_judged_then_the_old_one_stays_and_nothing_raises(
+    bench: Bench,
+) -> None:
+    def tear(attempt: Path) -> None:
+        head = attempt / "version" / "head.safetensors"
+        head.write_bytes(head.read_bytes()[:40])
+
+    bench.executor.mischief = tear
+    bench.label(8)
+    bench.settle()
+    assert bench.champion == "000001"
+    assert bench.kinds()[-1] == "job_failed"
+
+
+def test_given_accepted_predictions_or_retracted_labels_only_when_stepping_then_no_update_starts(bench: Bench) -> None:
+    bench.label(8, source="prediction")
+    bench.settle()
+    ids = bench.label(5)
+    bench.settle()
+    bench.buffer.put(*(retract(event_id, at=1000.0, offset=1000 + i) for i, event_id in enumerate(ids)))
+    bench.learner.ask("asked")
+    bench.settle()
+    assert bench.executor.started == 0
+    assert not bench.learner.updating
+
+
+def test_given_no_room_for_a_job_when_due_then_labels_are_folded_on_and_it_is_tried_later(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise StoreFull("an update needs more")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learning, "freeze", full)
+        bench.label(8)
+        bench.settle()
+        assert bench.learner.fast.cursor == bench.buffer.reader.last_seq(TASK)
+        assert bench.champion == "000001"
+    bench.clock.advance(learning.NO_ROOM_S)
+    bench.settle()
+    assert bench.champion == "000002"
+
+
+def test_given_a_damaged_job_when_the_learner_starts_then_it_is_closed_and_the_learner_works(bench: Bench) -> None:
+    bench.executor.running = True
+    bench.label(8)
+    bench.settle()
+    manifest = bench.paths.jobs / "000001" / "job.json"
+    manifest.write_bytes(manifest.read_bytes()[:30])
+    bench.executor.running = False
+    bench.learner = bench.open()
+    assert not bench.learner.updating
+    bench.settle()
+    assert bench.champion == "000002"
+
+
+def test_given_versions_beyond_the_kept_ones_when_retired_then_their_heads_go_too(bench: Bench) -> None:
+    bench.learner = bench.open(keep_versions=1)
+    for _ in range(4):
+        bench.label(8)
+        bench.settle()
+    versions = {version.id for version in bench.registry.versions(TASK)}
+    assert {bench.champion, bench.registry.alias(TASK, "previous")} <= versions
+    assert "000001" not in versions
+    assert {path.name for path in (bench.paths.heads / TASK).iterdir()} <= versions
