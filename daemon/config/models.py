@@ -48,7 +48,7 @@ class Outputs(Section):
     versions: str = "retaind.versions"
     """Every promotion, rejection and rollback."""
     review: str = "retaind.review"
-    """Events whose label would help most."""
+    """Events whose label would help most; nothing is written there yet."""
 
 
 class Embedded(Section):
@@ -144,13 +144,14 @@ Tune = Annotated[HeadTune | LastLayersTune | LoraTune | FullTune, Field(discrimi
 class Labels(Section):
     mode: Literal["open", "closed", "quarantine"] = "open"
     """``open``: a new label becomes a class. ``closed``: only ``known`` ones; others go to the
-    dead-letter topic. ``quarantine``: a new label becomes a class after ``min_count`` events."""
+    dead-letter topic. ``quarantine`` (a new label becomes a class after ``min_count`` events) is refused
+    until it is built."""
     known: list[str] = []
     """The labels allowed when closed, and known from the start otherwise."""
     max_labels: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """A further label goes to the dead-letter topic."""
     min_count: Positive = 3
-    """Events of a new label before it counts, when ``quarantine``."""
+    """Events of a new label before it counts, when ``quarantine``; not used yet."""
 
 
 class NoHead(Section):
