@@ -14,10 +14,11 @@ import structlog
 
 from daemon.app import Rooms, make_ingest, make_learner
 from daemon.config.models import Config
+from daemon.durable import write_atomically
 from daemon.metrics import PrometheusObserver, prepare_multiprocess
+from daemon.process import die_with_parent
 from daemon.roles.control import Control
 from daemon.roles.lock import RoleLock
-from daemon.roles.process import die_with_parent
 from daemon.roles.supervise import Supervisor
 
 log = structlog.get_logger(__name__)
@@ -115,9 +116,7 @@ def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -
 
 def write_door(state_dir: Path, host: str, port: int) -> None:
     """``http.json``: where the daemon listens, for who asked for a free port."""
-    temporary = state_dir / "http.json.tmp"
-    temporary.write_text(json.dumps({"host": host, "port": port}))
-    temporary.replace(state_dir / "http.json")
+    write_atomically(state_dir / "http.json", json.dumps({"host": host, "port": port}).encode())
 
 
 def _when_ready(watcher: Any, loop: Any, stop: threading.Event) -> None:

@@ -12,13 +12,13 @@ from threading import RLock
 from typing import Any
 
 from daemon.buffer import removal, sampling
-from daemon.buffer.failures import translated
 from daemon.buffer.ports import BufferStats, Partition
 from daemon.buffer.query import query
 from daemon.buffer.rows import EVENT_COLUMNS, id_digest, read_input, read_label, stored_event
 from daemon.buffer.schema import open_to_read
 from daemon.buffer.split import SPLITS
 from daemon.events import Change, ChangeKind, Split, StoredEvent
+from daemon.sqlite import translated
 
 EXPORT_ROWS = 1000
 """Rows that one read of an export takes, so that no long read holds back the write-ahead log."""

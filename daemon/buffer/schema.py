@@ -14,8 +14,8 @@ from pathlib import Path
 
 import apsw
 
-from daemon.buffer.failures import translated
 from daemon.errors import SchemaTooNew, StoreError
+from daemon.sqlite import translated
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x52544E44  # "RTND"

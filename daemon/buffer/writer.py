@@ -14,13 +14,13 @@ from daemon.buffer import arrivals as rules
 from daemon.buffer import outbox, retention
 from daemon.buffer.batch import Batch
 from daemon.buffer.counts import Counts
-from daemon.buffer.failures import translated
 from daemon.buffer.ports import AppendReport, Arrival, DeadLetter, Partition
 from daemon.buffer.query import query
 from daemon.buffer.schema import open_to_write
 from daemon.clock import Clock
 from daemon.config.models import BufferConfig, TaskConfig
 from daemon.errors import PositionConflict
+from daemon.sqlite import translated
 
 
 class SqliteBufferWriter:

@@ -11,12 +11,12 @@ configuration. The file is replaced atomically and safely, so that several roles
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from daemon.config.models import Config, TaskConfig
+from daemon.durable import write_atomically
 from daemon.errors import SchemaTooNew, SignatureMismatch, StoreCorrupt
 
 FILE = "signature.json"
@@ -92,15 +92,5 @@ def _read(path: Path) -> dict[str, TaskSignature]:
 
 def _write(path: Path, tasks: Mapping[str, TaskSignature]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{FILE}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT, "tasks": tasks}, file, indent=2, sort_keys=True)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    text = json.dumps({"format": FORMAT, "tasks": tasks}, indent=2, sort_keys=True)
+    write_atomically(path, f"{text}\n".encode())

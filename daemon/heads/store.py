@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,6 +41,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialise
 
+from daemon.durable import write_atomically
 from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt, VersionError, VersionIncomplete
 from daemon.heads import get_head
 from daemon.heads.ports import FastWeights, HeadKind, HeadState
@@ -161,25 +161,11 @@ def _save(directory: Path, what: What, head: HeadState | FastWeights, blend: flo
     if blend is not None:
         pointer["blend"] = blend
     directory.mkdir(parents=True, exist_ok=True)
-    _replace(directory / str(pointer["file"]), data)
-    _replace(directory / f"{what}.json", orjson.dumps(pointer))
+    write_atomically(directory / str(pointer["file"]), data)
+    write_atomically(directory / f"{what}.json", orjson.dumps(pointer))
     for path in (*directory.glob(f"{what}-*.safetensors"), *directory.glob(f".{what}*.tmp")):
         if path.name != pointer["file"]:
             path.unlink(missing_ok=True)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    staged = path.with_name(f".{path.name}.tmp")
-    with staged.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    staged.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _load(directory: Path, what: What) -> tuple[HeadKind, Mapping[str, NDArray[Any]], Mapping[str, Any], float | None]:

@@ -16,6 +16,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 
 from daemon.config.models import Model
+from daemon.durable import sha256
 from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt
 
 PACKAGE = "package:"
@@ -110,5 +111,4 @@ def _ask_hub(hub_id: str, *, offline: bool) -> subprocess.CompletedProcess[str]:
 @lru_cache(maxsize=64)
 def _sha256(file: Path, mtime_ns: int, size: int) -> str:
     """Once per process and file state."""
-    with file.open("rb") as data:
-        return hashlib.file_digest(data, "sha256").hexdigest()
+    return sha256(file)

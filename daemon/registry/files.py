@@ -1,9 +1,7 @@
-"""Safe, durable files: an allow-list of names, SHA-256, and atomic replacement."""
+"""Safe files: an allow-list of names."""
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,33 +33,3 @@ def list_files(root: Path, passing: Sequence[str] = ()) -> dict[str, Path]:
             raise UnsafeFile(f"{name} in {root.name} is not a file that a version may have; take it out")
         found[name] = path
     return found
-
-
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside it, fsync, rename, fsync the directory: readers see the old or the new file."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_path(path.parent)
-
-
-def sync_tree(root: Path) -> None:
-    """fsync every file and directory under ``root``, and ``root``."""
-    for path in (*root.rglob("*"), root):
-        sync_path(path)
-
-
-def sync_path(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import orjson
 
+from daemon.durable import sync_path
 from daemon.errors import StoreCorrupt
-from daemon.registry.files import sync_path
 from daemon.registry.version import HistoryEntry
 
 

@@ -23,8 +23,9 @@ from typing import Any
 
 import orjson
 
+from daemon.durable import sha256, sync_path, sync_tree, write_atomically
 from daemon.errors import CommandRefused, UnknownVersion, VersionCorrupt, VersionError, VersionIncomplete
-from daemon.registry.files import list_files, sha256, sync_path, sync_tree, write_atomically
+from daemon.registry.files import list_files
 from daemon.registry.history import History
 from daemon.registry.version import Alias, HistoryEntry, Version, VersionMeta
 

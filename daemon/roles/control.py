@@ -21,6 +21,7 @@ import apsw
 import orjson
 
 from daemon.errors import ConfigError, RetaindError, SchemaTooNew
+from daemon.sqlite import translated, use_wal
 
 KINDS: Mapping[str, str] = {
     "promote": "learn",
@@ -81,35 +82,25 @@ class Control:
     """``control.sqlite``; any number of processes hold one each, and threads may share one."""
 
     def __init__(self, path: Path) -> None:
-        """Raises SchemaTooNew."""
+        """Raises SchemaTooNew, StoreCorrupt, StoreFull, StoreError; so does every other method."""
         self._lock = threading.Lock()
-        self._db = apsw.Connection(str(path))
-        self._db.set_busy_timeout(BUSY_MS)
-        self._begin_wal()
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute("BEGIN IMMEDIATE")
-        (version,) = next(iter(self._db.execute("PRAGMA user_version")))
-        if version == 0:
-            self._db.execute(_TABLE + f"PRAGMA user_version={SCHEMA};")
-        self._db.execute("COMMIT")
+        self._path = path
+        with translated(path):
+            self._db = apsw.Connection(str(path))
+            self._db.set_busy_timeout(BUSY_MS)
+            use_wal(self._db, BUSY_MS / 1000)
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.execute("BEGIN IMMEDIATE")
+            (version,) = next(iter(self._db.execute("PRAGMA user_version")))
+            if version == 0:
+                self._db.execute(_TABLE + f"PRAGMA user_version={SCHEMA};")
+            self._db.execute("COMMIT")
         if version > SCHEMA:
             self._db.close()
             raise SchemaTooNew(f"{path} has schema {version}, this retaind knows {SCHEMA}: use a newer retaind")
 
-    def _begin_wal(self) -> None:
-        """The switch itself does not heed the busy timeout when two processes make the file at once."""
-        deadline = time.monotonic() + BUSY_MS / 1000
-        while True:
-            try:
-                self._db.execute("PRAGMA journal_mode=WAL")
-                return
-            except apsw.BusyError:
-                if time.monotonic() >= deadline:
-                    raise
-                time.sleep(LOOK_S)
-
     def _rows(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, translated(self._path):
             return list(self._db.execute(sql, values))
 
     def submit(self, kind: str, task: str, args: Mapping[str, Any], who: str, why: str) -> int:

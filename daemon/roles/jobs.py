@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 import structlog
 
+from daemon.durable import write_atomically
 from daemon.errors import TrainingError
 from daemon.update.job import UpdateJob, read_job
 
@@ -65,9 +66,7 @@ class JobShelf:
     def finish(self, job_id: str, outcome: Mapping[str, Any]) -> None:
         """Mark the job done and drop its rows (its manifest, progress and outcome stay)."""
         directory = self.directory(job_id)
-        temporary = directory / "done.json.tmp"
-        temporary.write_bytes(orjson.dumps(outcome, option=orjson.OPT_SERIALIZE_NUMPY))
-        temporary.replace(directory / "done.json")
+        write_atomically(directory / "done.json", orjson.dumps(outcome, option=orjson.OPT_SERIALIZE_NUMPY))
         for path in directory.glob("*.jsonl"):
             path.unlink()
         for name in ("parent", "fast"):

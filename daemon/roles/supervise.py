@@ -24,8 +24,9 @@ from pathlib import Path
 
 import structlog
 
+from daemon.durable import write_atomically
 from daemon.errors import ConfigError
-from daemon.roles.process import PARENT
+from daemon.process import SUPERVISOR
 
 log = structlog.get_logger(__name__)
 
@@ -101,16 +102,14 @@ class Supervisor:
 
     def _start(self, role: str, child: _Child) -> None:
         command = list(self._commands[role])
-        environment = {**os.environ, PARENT: str(os.getpid())}
+        environment = {**os.environ, SUPERVISOR: str(os.getpid())}
         try:
             child.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, process_group=0)
         except (FileNotFoundError, PermissionError) as error:
             raise ConfigError(f"role {role}: {command[0]!r} cannot be started: {error.strerror}") from error
         child.started = time.monotonic()
         pids = {name: other.process.pid for name, other in self._children.items() if other.process is not None}
-        temporary = self._run_file.with_suffix(".tmp")
-        temporary.write_text(json.dumps({"supervisor": os.getpid(), "pids": pids}))
-        temporary.replace(self._run_file)
+        write_atomically(self._run_file, json.dumps({"supervisor": os.getpid(), "pids": pids}).encode())
 
     def _drain(self) -> None:
         running = [child.process for child in self._children.values() if child.process is not None]

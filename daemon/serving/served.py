@@ -10,7 +10,6 @@ Guarantees:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
+from daemon.durable import sha256
 from daemon.errors import RetaindError, VersionCorrupt, VersionError, VersionIncomplete
 from daemon.events import Input, LabelValue
 from daemon.heads import store as head_store
@@ -193,8 +193,7 @@ def load_served(version: Version, heads_dir: Path | None, device: torch.device) 
 def _verify(version: Version) -> None:
     for name, expected in version.files.items():
         try:
-            with (version.path / name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256(version.path / name)
         except FileNotFoundError as error:
             raise VersionIncomplete(f"version {version.id}: {name} is missing; restore it or roll back") from error
         if found != expected:

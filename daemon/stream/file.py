@@ -1,25 +1,24 @@
-"""``stream.sqlite``: its tables, how it is opened, and the one place where SQLite's errors become ours.
+"""``stream.sqlite``: its tables, and how it is opened.
 
 Several processes share the file: WAL, so that readers never wait, and one writer at a time by SQLite's lock.
 """
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from daemon.errors import SchemaTooNew, StoreCorrupt, StoreError, StoreFull, StreamUnavailable
+from daemon.errors import SchemaTooNew, StoreError, StreamUnavailable
+from daemon.sqlite import translated, use_wal
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x52545354  # "RTST"
 BUSY_TIMEOUT_S = 10.0
-OPEN_AGAIN_S = 0.01
 PLACE_BITS = 40
 """A record's rowid is ``log << 40 | offset``: a partition's records lie together, in order."""
 
@@ -36,17 +35,6 @@ CREATE TABLE positions (        -- a group's next offset
     name TEXT NOT NULL, log INTEGER NOT NULL, next INTEGER NOT NULL, PRIMARY KEY (name, log)) WITHOUT ROWID;
 """
 
-_NO_ROOM = frozenset(
-    {
-        apsw.SQLITE_IOERR_WRITE,
-        apsw.SQLITE_IOERR_FSYNC,
-        apsw.SQLITE_IOERR_DIR_FSYNC,
-        apsw.SQLITE_IOERR_TRUNCATE,
-        apsw.SQLITE_IOERR_SHMSIZE,
-        apsw.SQLITE_IOERR_SHMOPEN,
-    }
-)
-
 
 class StreamFile:
     """One connection. One thread at a time.
@@ -62,7 +50,7 @@ class StreamFile:
             self._connection = apsw.Connection(str(path))
             self.wait_at_most(BUSY_TIMEOUT_S)
             try:
-                self._to_wal()
+                use_wal(self._connection, BUSY_TIMEOUT_S)
                 self.query(f"PRAGMA synchronous={'FULL' if fsync else 'NORMAL'}")
                 self._prepare()
             except BaseException:
@@ -92,26 +80,9 @@ class StreamFile:
                     self.query("ROLLBACK")
                 raise
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
-        """Our errors instead of apsw's; the message names the file and the mend."""
-        path = self._path
-        try:
-            yield
-        except apsw.FullError as error:
-            raise StoreFull(f"{path}: no space left ({error}); nothing was stored: make room") from error
-        except apsw.IOError as error:
-            if getattr(error, "extendedresult", None) in _NO_ROOM:
-                raise StoreFull(f"{path}: cannot be written ({error}); nothing was stored: make room") from error
-            raise StoreError(f"{path}: input/output error ({error}); check the disk") from error
-        except (apsw.CorruptError, apsw.NotADBError) as error:
-            raise StoreCorrupt(f"{path}: damaged ({error}); move it away to start anew") from error
-        except (apsw.BusyError, apsw.LockedError) as error:
-            raise StreamUnavailable(f"{path}: another process is writing it ({error}); it is tried again") from error
-        except apsw.CantOpenError as error:
-            raise StoreError(f"{path}: cannot be opened ({error}); check that its directory may be written") from error
-        except apsw.Error as error:
-            raise StoreError(f"{path}: {type(error).__name__}: {error}") from error
+    def translated(self) -> AbstractContextManager[None]:
+        """Our errors instead of apsw's."""
+        return translated(self._path, StreamUnavailable)
 
     def make_topic(self, name: str, partitions: int) -> None:
         """Within a transaction. A topic that is there keeps its identity and partitions."""
@@ -127,18 +98,6 @@ class StreamFile:
 
     def close(self) -> None:
         self._connection.close()
-
-    def _to_wal(self) -> None:
-        """SQLite does not wait for other processes when it changes the journal of a new file: wait here."""
-        deadline = time.monotonic() + BUSY_TIMEOUT_S
-        while True:
-            try:
-                self.query("PRAGMA journal_mode=WAL")
-                return
-            except apsw.BusyError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(OPEN_AGAIN_S)
 
     def _prepare(self) -> None:
         with self.transaction():

@@ -19,17 +19,16 @@ the network (``HF_HUB_OFFLINE``).
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import sys
 import traceback
 from pathlib import Path
 
+from daemon.process import die_with_parent
+
 FAILURES = {"crash": 1, "non_finite": 3, "oom": 4}
 """Reason -> exit status."""
 
-_PR_SET_PDEATHSIG = 1
 _USAGE = "usage: python -m daemon.training JOB OUT   (both directories; OUT is made)"
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory", "out of memory")
 
@@ -38,7 +37,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print(_USAGE, file=sys.stderr)  # noqa: T201 - wrong usage is told where it was used
         return 2
-    die_with_parent()
+    die_with_parent(os.getppid())
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     job, out = Path(arguments[0]), Path(arguments[1])
     out.mkdir(parents=True, exist_ok=True)
@@ -71,12 +70,6 @@ def reason_of(error: BaseException) -> str:
         return "non_finite"
     told = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _NO_MEMORY)
     return "oom" if told or isinstance(error, MemoryError | TrainingOutOfMemory) else "crash"
-
-
-def die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent goes; elsewhere the executor's watchdog does it."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ This module is the one of ``daemon.update`` that the trainer sees; it imports no
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -29,6 +28,7 @@ from typing import Any
 
 import orjson
 
+from daemon.durable import sha256, sync_path, sync_tree, write_atomically, write_synced
 from daemon.errors import TrainingError
 from daemon.events import Input, LabelValue, Split, StoredEvent
 
@@ -93,13 +93,12 @@ def write_job(
     shutil.copytree(parent, staging / "parent", copy_function=_link)
     if fast is not None and fast.is_dir():
         shutil.copytree(fast, staging / "fast")
-    for path in (*staging.rglob("*"), staging):
-        _sync(path)
+    sync_tree(staging)
     counts = {name: len(rows.get(name, ())) for name in ROWS}
     frozen = replace(job, counts=counts, files=_hashes(staging))
-    _write_synced(staging / MANIFEST, orjson.dumps(asdict(frozen), option=orjson.OPT_INDENT_2))
+    write_synced(staging / MANIFEST, orjson.dumps(asdict(frozen), option=orjson.OPT_INDENT_2))
     staging.replace(directory)
-    _sync(directory.parent)
+    sync_path(directory.parent)
     return frozen
 
 
@@ -113,7 +112,7 @@ def read_job(directory: Path, *, verify: bool = True) -> UpdateJob:
     if verify:
         for name, expected in job.files.items():
             path = directory / name
-            if not path.is_file() or _sha256(path) != expected:
+            if not path.is_file() or sha256(path) != expected:
                 raise TrainingError(f"{path} is missing or not what {MANIFEST} says: the job is not trained")
     return job
 
@@ -126,10 +125,8 @@ def read_rows(directory: Path, name: str) -> list[StoredEvent]:
 
 def write_result(attempt: Path, result: JobResult) -> None:
     """The last file of an attempt."""
-    temporary = attempt / f"{RESULT}.tmp"
-    _write_synced(temporary, orjson.dumps(asdict(result), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2))
-    temporary.replace(attempt / RESULT)
-    _sync(attempt)
+    data = orjson.dumps(asdict(result), option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_INDENT_2)
+    write_atomically(attempt / RESULT, data)
 
 
 def read_result(attempt: Path) -> JobResult:
@@ -172,24 +169,4 @@ def _link(source: str, target: str) -> str:
 
 
 def _hashes(root: Path) -> dict[str, str]:
-    return {str(path.relative_to(root)): _sha256(path) for path in sorted(root.rglob("*")) if path.is_file()}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    return {str(path.relative_to(root)): sha256(path) for path in sorted(root.rglob("*")) if path.is_file()}

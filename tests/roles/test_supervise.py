@@ -18,7 +18,7 @@ from daemon.roles.supervise import Supervisor
 children = {name: [sys.executable, "-c", code] for name, code in eval(sys.argv[2]).items()}
 sys.exit(Supervisor(children, Path(sys.argv[1]), float(sys.argv[3])).run())
 """
-CHILD = "from daemon.roles.process import die_with_parent; die_with_parent(); "
+CHILD = "from daemon.process import die_with_parent; die_with_parent(); "
 SLEEPER = CHILD + "import time; time.sleep(600)"
 STUBBORN = CHILD + "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 

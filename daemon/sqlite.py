@@ -1,15 +1,17 @@
-"""The one place where SQLite's errors become ours."""
+"""What every SQLite file of ours needs: its errors as ours, and a switch to WAL that waits."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 
-from daemon.errors import StoreCorrupt, StoreError, StoreFull
+from daemon.errors import RetaindError, StoreCorrupt, StoreError, StoreFull
 
+AGAIN_S = 0.01
 _NO_ROOM = frozenset(
     {
         apsw.SQLITE_IOERR_WRITE,
@@ -23,8 +25,9 @@ _NO_ROOM = frozenset(
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Raise StoreFull, StoreCorrupt or StoreError instead of apsw's errors; the message names ``path``."""
+def translated(path: Path, busy: type[RetaindError] = StoreError) -> Iterator[None]:
+    """Raise StoreFull, StoreCorrupt, StoreError or, where another process holds the file for longer than
+    the busy timeout, ``busy``; the message names the file and the mend."""
     try:
         yield
     except apsw.FullError as error:
@@ -38,8 +41,22 @@ def translated(path: Path) -> Iterator[None]:
             f"{path}: damaged ({error}); restore it from a backup, or move it away to start anew"
         ) from error
     except (apsw.BusyError, apsw.LockedError) as error:
-        raise StoreError(f"{path}: locked by another process ({error}); only one ingest role may write it") from error
+        raise busy(f"{path}: locked by another process ({error}); it is tried again") from error
     except apsw.CantOpenError as error:
         raise StoreError(f"{path}: cannot be opened ({error}); check that it exists and its permissions") from error
     except apsw.Error as error:
         raise StoreError(f"{path}: {type(error).__name__}: {error}") from error
+
+
+def use_wal(connection: apsw.Connection, timeout_s: float) -> None:
+    """Switch to WAL. SQLite does not heed its busy timeout when several processes do so on a new file at once:
+    wait here. Raises apsw.BusyError after ``timeout_s``."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(AGAIN_S)

@@ -1,0 +1,44 @@
+"""Files that survive a crash: digests, and replacement of which readers see the old or the new one."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_synced(path: Path, data: bytes) -> None:
+    """Write and fsync; the name may be lost in a power cut until its directory is synced."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write ``.NAME.tmp`` beside it, fsync, rename, fsync the directory. One writer at a time."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write_synced(temporary, data)
+    temporary.replace(path)
+    sync_path(path.parent)
+
+
+def sync_path(path: Path) -> None:
+    """fsync a file or a directory."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def sync_tree(root: Path) -> None:
+    """fsync every file and directory under ``root``, and ``root``."""
+    for path in (*root.rglob("*"), root):
+        sync_path(path)

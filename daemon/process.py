@@ -1,0 +1,25 @@
+"""A child that dies with its parent."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+SUPERVISOR = "_RETAIND_SUPERVISOR_PID"
+"""Environment variable in which the supervisor tells its children whom to die with."""
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(parent: int | None = None) -> None:
+    """Ask Linux for SIGKILL when the parent goes, and exit at once where it is gone already.
+
+    ``parent``: its pid; left out, what the supervisor said, else whoever is the parent now. A pid, not "not
+    1": in a container the supervisor may itself be pid 1, and an orphan may be adopted by another process.
+    """
+    expected = parent or int(os.environ.get(SUPERVISOR) or os.getppid())
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != expected:
+        os._exit(1)
