@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from daemon.errors import ConfigError
 from daemon.observe import NullObserver, Observer
 from daemon.registry.store import FileRegistry
 from daemon.roles.ingest import IngestRole
+from daemon.roles.lag import Lag
 from daemon.stream.decoders import Decoder, get_decoder
 from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import OutRecord, Sink, Source
@@ -90,22 +91,9 @@ class Rooms:
     def writer(self) -> SqliteBufferWriter:
         return SqliteBufferWriter(self.paths.buffer, self.config.tasks, self.config.buffer, self.clock)
 
-    def lags(self) -> Iterator[tuple[str, int, float]]:
-        """(topic, partition, records that are not stored yet)."""
-        source, reader = self.source(), self.reader() if self.paths.buffer.exists() else None
-        try:
-            stored = reader.positions() if reader is not None else {}
-            for place in source.assignment():
-                first, end = source.bounds(place)
-                yield place.topic, place.partition, float(end - stored.get((place.topic, place.partition), first))
-        finally:
-            source.close()
-            if reader is not None:
-                reader.close()
-
-    def lag(self) -> int:
-        """Records of all partitions that are not stored yet."""
-        return int(sum(records for _, _, records in self.lags()))
+    def lag(self) -> Lag:
+        """Of ingest behind its topics. The buffer must be there (:func:`daemon.launch.wait_for_buffer`)."""
+        return Lag(self.source(), self.reader().positions)
 
 
 def check_plugins(config: Config) -> None:

@@ -19,6 +19,7 @@ from daemon.errors import CommandRefused
 from daemon.events import Event, Input
 from daemon.metrics import PrometheusObserver, Sample, StateCollector, render
 from daemon.roles.control import Control
+from daemon.roles.lag import Lag
 from daemon.roles.overview import task_status, version_row
 from daemon.roles.predict import ANSWERED, FLUSH_S
 from daemon.serving.answer import prediction
@@ -37,6 +38,7 @@ class Doors:
         self._rooms, self._predictor, self._watcher, self._sink = rooms, predictor, watcher, sink
         self._observer = observer
         self._state = StateCollector(self._gauges)
+        self._lag: Lag | None = None  # made once there is a buffer
         self._topics = rooms.config.stream.outputs
         inputs = rooms.config.stream.inputs
         self._labelled = inputs[0].topic
@@ -125,8 +127,6 @@ class Doors:
 
     def _gauges(self) -> Iterator[Sample]:
         registry = self._rooms.registry
-        for topic, partition, lag in self._rooms.lags():
-            yield "consumer_lag_records", (topic, str(partition)), lag
         for task in self.tasks():
             champion = registry.alias(task, "champion")
             if champion is not None:
@@ -138,6 +138,9 @@ class Doors:
             return
         try:
             yield "buffer_bytes", (), float(reader.size_bytes())
+            self._lag = self._lag or self._rooms.lag()
+            for topic, partition, records in self._lag.by_partition():
+                yield "consumer_lag_records", (topic, str(partition)), float(records)
             for task in self.tasks():
                 yield "buffer_events", (task,), float(reader.stats(task).events)
                 yield "head_staleness_seconds", (task,), self._staleness(reader, task)

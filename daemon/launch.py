@@ -57,8 +57,9 @@ def run_learn(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> 
         wait_for_buffer(rooms, stop)
         if stop.is_set():
             return
+        lag = rooms.lag()
         make: Callable[[], Mapping[str, Any]] = lambda: {  # noqa: E731
-            task: make_learner(rooms, task, device, sink=sink, lag=rooms.lag) for task in rooms.config.tasks
+            task: make_learner(rooms, task, device, sink=sink, lag=lag.records) for task in rooms.config.tasks
         }
         role = LearnRole(make, rooms.registry, rooms.clock, Control(rooms.paths.control))
         role.open()

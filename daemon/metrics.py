@@ -114,11 +114,6 @@ class PrometheusObserver:
         assert isinstance(made, Histogram), metric
         made.labels(**self._bounded(metric, labels)).observe(value)
 
-    def set(self, metric: str, value: float, **labels: str) -> None:
-        """Gauges that tell the state are read at scrape time (:class:`StateCollector`), not pushed."""
-        if metric not in GAUGES:
-            raise KeyError(metric)
-
     def _bounded(self, metric: str, labels: Mapping[str, str]) -> dict[str, str]:
         bounded = {}
         for name, value in labels.items():

@@ -2,6 +2,7 @@
 
 Rooms call an :class:`Observer`; the default does nothing, ``daemon.metrics`` implements it with
 prometheus-client. Metric names are those of the reference, without the ``retaind_`` prefix.
+Gauges that tell the state are read from it at scrape time, never pushed.
 """
 
 from __future__ import annotations
@@ -16,9 +17,6 @@ class Observer(Protocol):
     def measure(self, metric: str, value: float, **labels: str) -> None:
         """Put ``value`` (in the unit that the name ends in) into a histogram."""
 
-    def set(self, metric: str, value: float, **labels: str) -> None:
-        """Set a gauge."""
-
 
 class NullObserver:
     """Observes nothing."""
@@ -27,7 +25,4 @@ class NullObserver:
         return
 
     def measure(self, metric: str, value: float, **labels: str) -> None:
-        return
-
-    def set(self, metric: str, value: float, **labels: str) -> None:
         return

@@ -125,14 +125,6 @@ class FileRegistry:
                 f"alias {name} of task {task!r} is not readable ({error}): promote a version"
             ) from error
 
-    def alias_stamp(self, task: str) -> object:
-        """Differs once the champion of ``task`` was set again; costs one stat. None before the first."""
-        try:
-            found = self._alias_path(task, "champion").stat()
-        except FileNotFoundError:
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
-
     def promote(
         self,
         task: str,

@@ -39,7 +39,6 @@ POLL_S = 0.2
 FLUSH_S = 10.0
 RETRY_S = 1.0
 MAINTAIN_S = 30.0
-LAG_S = 1.0
 
 
 class IngestRole:
@@ -70,7 +69,6 @@ class IngestRole:
         self._placing = Placing(source, buffer, observer)
         self._letters_waiting = True  # a former process may have left some
         self._letters_after = self._maintained = clock.monotonic()
-        self._lag_shown: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Step until ``stop``. What is outside the stream's and the disk's ordinary troubles is raised."""
@@ -97,7 +95,6 @@ class IngestRole:
         stored = self._store(records)
         sent = self._send_letters()
         self._maintain()
-        self._show_lag()
         return stored or sent
 
     def _admit(self, event: Event) -> None:
@@ -186,13 +183,3 @@ class IngestRole:
             self._observer.count("events_total", amount, task=task, outcome=outcome)
         for letter in letters:
             log.warning("dead_letter", reason=letter.reason, **letter.origin._asdict())
-
-    def _show_lag(self) -> None:
-        now = self._clock.monotonic()
-        if self._lag_shown is not None and now - self._lag_shown < LAG_S:
-            return
-        self._lag_shown = now
-        for partition, following in self._placing.next.items():
-            _, end = self._source.bounds(partition)
-            place = {"topic": partition.topic, "partition": str(partition.partition)}
-            self._observer.set("consumer_lag_records", max(0, end - following), **place)

@@ -24,7 +24,7 @@ from typing import Any
 import structlog
 
 from daemon.config.models import TaskConfig
-from daemon.errors import RetaindError, StoreFull
+from daemon.errors import RetaindError, StoreFull, StreamUnavailable
 from daemon.events import Split
 from daemon.registry.version import Version
 from daemon.roles.attempts import Attempts, GivenUp
@@ -158,7 +158,10 @@ class TaskLearner:
                 self._asked = None
             if self.standing.paused:
                 return False
-            reason = self._trigger.due(new, self._around.lag())
+            try:
+                reason = self._trigger.due(new, self._around.lag())
+            except StreamUnavailable as error:
+                log.warning("lag_unknown", task=self.task, error=str(error))
         if reason is None or now < self._not_before:
             return False
         self._counted = None  # retracted and erased events count no longer

@@ -93,6 +93,10 @@ class Daemon:
             answer: dict[str, Any] = json.load(response)
             return answer
 
+    def metrics(self) -> str:
+        with urllib.request.urlopen(self.url("/metrics"), timeout=10) as response:
+            return str(response.read(), "utf-8")
+
     def post(self, path: str, body: object) -> dict[str, Any]:
         data = json.dumps(body).encode()
         request = urllib.request.Request(

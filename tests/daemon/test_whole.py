@@ -54,6 +54,13 @@ def test_given_labels_when_they_stream_in_then_answers_follow_and_an_update_swap
     daemon.wait(lambda: daemon.predict("I lost my card")["label"] == "card_lost", 30, "the first labels answered")
     base = champion(daemon)
 
+    # And the metrics of all processes say so
+    scraped = daemon.metrics()
+    assert 'retaind_events_total{outcome="stored",task="support"} 60.0' in scraped
+    assert 'retaind_buffer_events{task="support"} 60.0' in scraped
+    assert 'retaind_consumer_lag_records{partition="0",topic="retaind.labelled"} 0.0' in scraped
+    assert f'retaind_champion_info{{task="support",version="{champion(daemon)}"}} 1.0' in scraped
+
     # When enough of them have come, then an update, a verdict and a swap follow by themselves
     daemon.produce(events(200, start=60))
     daemon.wait(lambda: champion(daemon) != base, 120, "a promotion")

@@ -202,17 +202,6 @@ def test_a_damaged_line_of_the_history_is_named(registry: FileRegistry, tmp_path
         registry.history()
 
 
-def test_the_alias_stamp_moves_with_every_promotion(registry: FileRegistry, tmp_path: Path) -> None:
-    assert registry.alias_stamp(TASK) is None
-    stamps = []
-    for version in (publish(registry, tmp_path), publish(registry, tmp_path)):
-        registry.promote(TASK, version.id, who="me", why="", time=0.0)
-        stamps.append(registry.alias_stamp(TASK))
-        assert registry.alias_stamp(TASK) == stamps[-1]
-    assert None not in stamps
-    assert stamps[0] != stamps[1]
-
-
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}"])
 def test_a_damaged_alias_is_named(registry: FileRegistry, tmp_path: Path, content: bytes) -> None:
     registry.promote(TASK, publish(registry, tmp_path).id, who="me", why="", time=0.0)
