@@ -26,7 +26,8 @@ from rich.progress import track
 from daemon.buffer.ports import Arrival
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import SystemClock
-from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import TaskConfig
 from daemon.events import Event, Input, Origin
 
 ROWS, QUICK_ROWS = 5_000_000, 200_000

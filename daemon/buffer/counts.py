@@ -13,7 +13,7 @@ import apsw
 import orjson
 
 from daemon.buffer.split import HOLDOUT, VALIDATION
-from daemon.config.models import SplitConfig
+from daemon.config.task import SplitConfig
 from daemon.errors import ConfigError, SignatureMismatch
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from daemon.config.models import Labels
+from daemon.config.task import Labels
 from daemon.errors import DecodeError
 from daemon.events import LabelValue
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 
-from daemon.config.models import SplitConfig
+from daemon.config.task import SplitConfig
 from daemon.events import Split
 
 SPLITS: tuple[Split, ...] = (Split.TRAIN, Split.VALIDATION, Split.HOLDOUT)

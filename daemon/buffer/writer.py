@@ -18,7 +18,8 @@ from daemon.buffer.ports import AppendReport, Arrival, DeadLetter, Partition
 from daemon.buffer.query import query
 from daemon.buffer.schema import open_to_write
 from daemon.clock import Clock
-from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import TaskConfig
 from daemon.errors import PositionConflict
 from daemon.sqlite import translated
 

@@ -26,7 +26,8 @@ from daemon.errors import ConfigError, RetaindError
 
 if TYPE_CHECKING:
     from daemon.config.load import Loaded
-    from daemon.config.models import Config, TaskConfig
+    from daemon.config.models import Config
+    from daemon.config.task import TaskConfig
 
 DEFAULT_FILE = Path("config.yaml")
 FILE_VARIABLE = "RETAIND_CONFIG"

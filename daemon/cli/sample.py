@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from daemon.config.models import Config, InputTopic
+from daemon.config.models import Config
+from daemon.config.stream import InputTopic
 from daemon.errors import ConfigError, DecodeError
 from daemon.events import Event, Input
 from daemon.stream.decoders import get_decoder

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from daemon.config.models import Config, TaskConfig
+from daemon.config.models import Config
+from daemon.config.task import TaskConfig
 from daemon.durable import write_atomically
 from daemon.errors import SchemaTooNew, SignatureMismatch, StoreCorrupt
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from daemon.config.models import Config, TaskConfig
+from daemon.config.models import Config
+from daemon.config.task import TaskConfig
 
 Models = tuple[type[BaseModel], ...]
 

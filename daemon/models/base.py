@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
-from daemon.config.models import Model
+from daemon.config.task import Model
 from daemon.durable import sha256
 from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt
 

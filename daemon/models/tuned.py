@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from daemon.config.models import Model
+from daemon.config.task import Model
 from daemon.errors import VersionCorrupt
 from daemon.models.base import BaseFiles, resolve_base
 from daemon.models.encoder import Encoder

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from daemon.config.models import FullTune, HeadTune, LastLayersTune, LoraTune
+from daemon.config.task import FullTune, HeadTune, LastLayersTune, LoraTune
 from daemon.errors import ConfigError, VersionCorrupt
 from daemon.models.encoder import Encoder, quiet
 

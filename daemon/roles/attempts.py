@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from daemon.clock import Clock
-from daemon.config.models import Update
+from daemon.config.task import Update
 from daemon.roles.jobs import JobShelf
 from daemon.update.executor import Executor, RunState
 from daemon.update.job import UpdateJob

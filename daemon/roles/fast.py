@@ -18,8 +18,8 @@ import structlog
 import torch
 
 from daemon.buffer.ports import BufferReader
-from daemon.config.models import TaskConfig
 from daemon.config.paths import StatePaths
+from daemon.config.task import TaskConfig
 from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import get_head
 from daemon.heads import store as head_store

@@ -20,7 +20,7 @@ import structlog
 from daemon.buffer.policy import admit
 from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition, label_text
 from daemon.clock import Clock
-from daemon.config.models import Labels
+from daemon.config.task import Labels
 from daemon.errors import StoreFull, StreamUnavailable
 from daemon.events import Event, Op
 from daemon.observe import Observer

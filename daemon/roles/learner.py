@@ -23,7 +23,7 @@ from typing import Any
 
 import structlog
 
-from daemon.config.models import TaskConfig
+from daemon.config.task import TaskConfig
 from daemon.errors import RetaindError, StoreFull, StreamUnavailable
 from daemon.events import Split
 from daemon.registry.version import Version

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from daemon.config.models import TaskConfig
+from daemon.config.task import TaskConfig
 from daemon.models.base import resolve_base
 from daemon.models.tuned import write_base_version
 from daemon.registry.version import Version, VersionMeta

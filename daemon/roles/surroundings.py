@@ -10,8 +10,8 @@ import torch
 
 from daemon.buffer.ports import BufferReader
 from daemon.clock import Clock
-from daemon.config.models import TaskConfig
 from daemon.config.paths import StatePaths
+from daemon.config.task import TaskConfig
 from daemon.observe import Observer
 from daemon.registry.version import Registry
 from daemon.update.executor import Executor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from daemon.config.models import JsonDecoder
+from daemon.config.stream import JsonDecoder
 from daemon.errors import ConfigError, DecodeError
 from daemon.events import Event
 from daemon.stream.json_form import JsonEvents

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from daemon.config.models import Embedded
+from daemon.config.stream import Embedded
 from daemon.errors import RetaindError
 from daemon.stream.file import BUSY_TIMEOUT_S, PLACE_BITS, StreamFile
 from daemon.stream.headers import pack_headers

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from daemon.config.models import Embedded
+from daemon.config.stream import Embedded
 from daemon.errors import StreamError
 from daemon.stream.file import PLACE_BITS, StreamFile
 from daemon.stream.headers import unpack_headers

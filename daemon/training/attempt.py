@@ -24,7 +24,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from daemon.clock import Clock
-from daemon.config.models import TaskConfig
+from daemon.config.task import TaskConfig
 from daemon.errors import TrainingError
 from daemon.events import StoredEvent
 from daemon.heads.ports import HeadState

@@ -11,7 +11,7 @@ import orjson
 import torch
 from torch import nn
 
-from daemon.config.models import Model, TaskConfig
+from daemon.config.task import Model, TaskConfig
 from daemon.errors import VersionCorrupt, VersionIncomplete
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from daemon.config.models import Training
+from daemon.config.task import Training
 from daemon.errors import NonFiniteLoss
 from daemon.training.context import LoopContext
 from daemon.training.optimiser import make_optimiser, make_schedule

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from daemon.config.models import Training
+from daemon.config.task import Training
 from daemon.errors import TrainingError
 
 HEAD = "head."

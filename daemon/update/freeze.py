@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from daemon.buffer.ports import BufferReader
-from daemon.config.models import NoHead, TaskConfig
+from daemon.config.task import NoHead, TaskConfig
 from daemon.errors import StoreFull
 from daemon.events import Split, StoredEvent
 from daemon.registry.version import Version

@@ -15,7 +15,7 @@ from collections.abc import Set as AbstractSet
 import numpy as np
 from numpy.typing import NDArray
 
-from daemon.config.models import Gate
+from daemon.config.task import Gate
 from daemon.tasks.base import Floats
 from daemon.update.verdict import Check, Verdict
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from daemon.config.models import Gate
+from daemon.config.task import Gate
 from daemon.tasks.base import TaskSchema
 from daemon.update.gate import judge
 from daemon.update.job import JobResult, UpdateJob

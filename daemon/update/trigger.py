@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from daemon.clock import Clock
-from daemon.config.models import Trigger as TriggerConfig
+from daemon.config.task import Trigger as TriggerConfig
 
 LONGEST_COOLDOWN_S = 86_400.0
 

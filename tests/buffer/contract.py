@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from daemon.buffer.ports import Arrival, DeadLetter
-from daemon.config.models import BufferConfig, SplitConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import SplitConfig, TaskConfig
 from daemon.errors import ConfigError, PositionConflict
 from daemon.events import ChangeKind, Input, Op, Origin, Split
 from tests.buffer.support import TASK, Opened, arrival, delete, fold, retract, trained

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
-from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import TaskConfig
 from tests.buffer.contract import BufferContract, Open
 from tests.buffer.support import TASK, HandClock, Opened
 

@@ -12,7 +12,8 @@ import apsw
 
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import SystemClock
-from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import TaskConfig
 from tests.buffer.support import TASK, fold
 from tests.buffer.writing import PLACE, batch, letter
 

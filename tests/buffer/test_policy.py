@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from daemon.buffer.policy import admit, is_class
-from daemon.config.models import Labels
+from daemon.config.task import Labels
 from daemon.errors import DecodeError
 
 

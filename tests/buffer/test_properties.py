@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from daemon.buffer.ports import Arrival
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
-from daemon.config.models import BufferConfig, SplitConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import SplitConfig, TaskConfig
 from daemon.events import Input, LabelValue, Op, Split
 from tests.buffer.support import TASK, HandClock, Opened, arrival, fold, trained
 

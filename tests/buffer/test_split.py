@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from daemon.buffer.rows import order_of
 from daemon.buffer.split import HOLDOUT, TRAIN, VALIDATION, decide, split_key
-from daemon.config.models import SplitConfig
+from daemon.config.task import SplitConfig
 from daemon.events import Origin
 
 KEYS = [i.to_bytes(16, "big") for i in range(20_000)]

@@ -13,7 +13,8 @@ import pytest
 
 from daemon.buffer.schema import APPLICATION_ID, SCHEMA_VERSION
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
-from daemon.config.models import BufferConfig, SplitConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import SplitConfig, TaskConfig
 from daemon.errors import PositionConflict, SchemaTooNew, SignatureMismatch, StoreCorrupt, StoreError, StoreFull
 from daemon.events import Split
 from tests.buffer.support import TASK, HandClock, arrival, delete

@@ -13,7 +13,8 @@ from pathlib import Path
 from daemon.buffer.ports import Arrival, DeadLetter
 from daemon.buffer.sqlite import SqliteBufferWriter
 from daemon.clock import SystemClock
-from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import TaskConfig
 from daemon.events import Origin
 from tests.buffer.support import TASK, arrival, delete
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from daemon.config.load import Loaded, load
-from daemon.config.models import FullTune, LastLayersTune, LoraTune, NoHead
+from daemon.config.task import FullTune, LastLayersTune, LoraTune, NoHead
 from daemon.errors import ConfigError
 
 TASK = "tasks: {support: {}}\n"

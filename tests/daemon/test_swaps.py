@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from daemon.config.models import FullTune, LastLayersTune, Model
+from daemon.config.task import FullTune, LastLayersTune, Model
 from daemon.events import Input
 from daemon.heads.ncm import NcmState
 from daemon.heads.store import save_weights

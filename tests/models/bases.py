@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from daemon.config.models import Model
+from daemon.config.task import Model
 from daemon.events import Input
 from daemon.models.base import BaseFiles, resolve_base
 from daemon.models.encoder import quiet

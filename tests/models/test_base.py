@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.models import Model
+from daemon.config.task import Model
 from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt
 from daemon.models import base as base_module
 from daemon.models.base import KNOWN_SHA256, resolve_base

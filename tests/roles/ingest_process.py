@@ -8,7 +8,9 @@ from pathlib import Path
 
 from daemon.buffer.sqlite import SqliteBufferWriter
 from daemon.clock import SystemClock
-from daemon.config.models import BufferConfig, Embedded, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.stream import Embedded
+from daemon.config.task import TaskConfig
 from daemon.logs import configure_logs
 from daemon.observe import NullObserver
 from daemon.roles.ingest import IngestRole

@@ -13,7 +13,8 @@ import pytest
 
 from daemon.buffer.ports import AppendReport, Arrival, DeadLetter, Partition
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
-from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import TaskConfig
 from daemon.errors import StoreFull, StreamUnavailable, TopicRecreated
 from daemon.observe import NullObserver
 from daemon.roles.ingest import IngestRole

@@ -13,8 +13,9 @@ import torch
 
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import SystemClock
-from daemon.config.models import BufferConfig, TaskConfig
+from daemon.config.models import BufferConfig
 from daemon.config.paths import StatePaths
+from daemon.config.task import TaskConfig
 from daemon.errors import StoreFull
 from daemon.observe import NullObserver
 from daemon.registry.store import FileRegistry

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from daemon.config.models import LastLayersTune, LoraTune, Model, NcmHead
+from daemon.config.task import LastLayersTune, LoraTune, Model, NcmHead
 from daemon.errors import VersionCorrupt, VersionError
 from daemon.events import Input
 from daemon.heads import get_head

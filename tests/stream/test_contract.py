@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config.models import Embedded
+from daemon.config.stream import Embedded
 from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import Sink, Source
 from daemon.testing import MemoryBroker, MemorySink, MemorySource

@@ -10,7 +10,7 @@ from threading import Barrier
 import apsw
 import pytest
 
-from daemon.config.models import Embedded
+from daemon.config.stream import Embedded
 from daemon.errors import SchemaTooNew, StoreError, StoreFull, StreamError
 from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import OutRecord, TopicPartition

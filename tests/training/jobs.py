@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from daemon.config.models import Model, TaskConfig
+from daemon.config.task import Model, TaskConfig
 from daemon.events import Input, Split, StoredEvent
 from daemon.models.base import BaseFiles, resolve_base
 from daemon.models.tuned import write_base_version

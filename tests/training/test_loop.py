@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from daemon.clock import SystemClock
-from daemon.config.models import Training
+from daemon.config.task import Training
 from daemon.errors import NonFiniteLoss
 from daemon.models.tuned import TunedModel
 from daemon.tasks import get_task

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from daemon.config.models import Training
+from daemon.config.task import Training
 from daemon.errors import TrainingError
 from daemon.training.optimiser import make_optimiser, make_schedule, rate
 

