@@ -52,7 +52,7 @@ class Embedded(Section):
 
 
 class Kafka(Section):
-    bootstrap_servers: list[str] = Field([])
+    bootstrap_servers: list[str] = Field(default=[])
     """host:port of one or more brokers."""
     group_id: str = "retaind"
     """The consumer group of ingest; predict uses this name with ``.predict`` behind it."""
@@ -66,7 +66,7 @@ class Stream(Section):
     kind: Literal["embedded", "kafka"] = "embedded"
     """``embedded`` needs nothing beside retaind."""
     inputs: list[InputTopic] = Field(
-        [InputTopic(topic="retaind.labelled"), InputTopic(topic="retaind.requests", predict=True)], min_length=1
+        default=[InputTopic(topic="retaind.labelled"), InputTopic(topic="retaind.requests", predict=True)], min_length=1
     )
     """What is read."""
     outputs: Outputs = Outputs()

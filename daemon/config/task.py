@@ -42,7 +42,7 @@ class LoraTune(Section):
     """Scaling: alpha / rank."""
     dropout_ratio: Ratio = 0.0
     """Dropout before the adapter."""
-    targets: list[str] = Field([])
+    targets: list[str] = Field(default=[])
     """Names of the linear layers; empty: every linear layer of the encoder."""
 
 
@@ -62,7 +62,7 @@ class Labels(Section):
     """``open``: a new label becomes a class. ``closed``: only ``known`` ones; others go to the
     dead-letter topic. ``quarantine`` (a new label becomes a class after ``min_count`` events) is refused
     until it is built."""
-    known: list[str] = Field([])
+    known: list[str] = Field(default=[])
     """The labels allowed when closed, and known from the start otherwise."""
     max_labels: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """A further label goes to the dead-letter topic."""
@@ -205,7 +205,7 @@ class TaskConfig(Section):
     """Which labels become classes."""
     head: Head = NcmHead()
     """The fast learner."""
-    strategies: list[StrategyRef] = Field([StrategyRef(name="replay")])
+    strategies: list[StrategyRef] = Field(default=[StrategyRef(name="replay")])
     """Ways not to forget, in order; ``[]`` is naive fine-tuning."""
     trigger: Trigger = Trigger()
     """When an update starts."""
