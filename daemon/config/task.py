@@ -166,9 +166,10 @@ class Training(Section):
 
 class Gate(Section):
     min_rows: Positive = 100
-    """With fewer holdout rows the verdict is ``insufficient``."""
+    """With fewer holdout rows the verdict is ``insufficient``, whatever they say."""
     insufficient: Literal["validation", "reject", "promote"] = "validation"
-    """What then: promote if not lower on validation and holdout together, never, or always."""
+    """Where the holdout is too small to say: promote if not lower on validation and holdout together,
+    never, or always."""
     margin: Ratio = 0.01
     """How much lower the candidate may be and still count as non-inferior."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95

@@ -117,6 +117,7 @@ class Attempt:
                 metric=task.metric.name,
                 blend=1.0 if fast is None else fast.blend,
                 holdout_labels=tuple(_class(event) for event in self._rows["holdout"]),
+                validation_labels=tuple(_class(event) for event in self._rows["validation"]),
                 metrics={
                     **trained.metrics(),
                     **_values(task, scores),

@@ -57,8 +57,8 @@ class UpdateJob:
 class JobResult:
     """What an attempt says at its end.
 
-    ``holdout_labels``: the true class (or "") of each holdout row, in order; ``blend``: the weight of the
-    tuned head found on validation; ``metrics``: losses, values on validation and holdout, seconds per
+    ``holdout_labels``, ``validation_labels``: the true class (or "") of each row, in order; ``blend``: the weight of
+    the tuned head found on validation; ``metrics``: losses, values on validation and holdout, seconds per
     phase, ``trained_samples``, ``cpu_s``, ``peak_rss_bytes``.
     """
 
@@ -67,6 +67,7 @@ class JobResult:
     metric: str
     blend: float
     holdout_labels: tuple[str, ...]
+    validation_labels: tuple[str, ...]
     metrics: Mapping[str, Any]
 
 
@@ -133,7 +134,8 @@ def read_result(attempt: Path) -> JobResult:
     """Raises TrainingError where the attempt is not complete."""
     try:
         content = orjson.loads((attempt / RESULT).read_bytes())
-        return JobResult(**{**content, "holdout_labels": tuple(content["holdout_labels"])})
+        labels = {name: tuple(content[name]) for name in ("holdout_labels", "validation_labels")}
+        return JobResult(**{**content, **labels})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise TrainingError(f"{attempt / RESULT} is not a result: {error}") from error
 

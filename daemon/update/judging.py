@@ -8,7 +8,7 @@ from safetensors.numpy import load_file
 
 from daemon.config.task import Gate
 from daemon.tasks.base import TaskSchema
-from daemon.update.gate import judge
+from daemon.update.gate import Pair, judge
 from daemon.update.job import JobResult, UpdateJob
 from daemon.update.verdict import Verdict
 
@@ -17,13 +17,11 @@ def judge_attempt(attempt: Path, result: JobResult, job: UpdateJob, schema: Task
     """The verdict on ``attempt``; the same attempt always gets the same one (seeded by the job)."""
     scores = load_file(attempt / "scores.safetensors")
     return judge(
-        scores["champion"],
-        scores["candidate"],
+        Pair(scores["champion"], scores["candidate"], result.holdout_labels),
+        Pair(scores["validation_champion"], scores["validation_candidate"], result.validation_labels),
         aggregate=schema.aggregate,
         direction=schema.metric.direction,
-        row_labels=result.holdout_labels,
         old_labels=frozenset(job.labels[: job.old_labels]),
         config=config,
         seed=job.seed,
-        validation=(scores["validation_champion"], scores["validation_candidate"]),
     )

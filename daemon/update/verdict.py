@@ -10,12 +10,14 @@ Decision = Literal["pass", "fail", "insufficient"]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """``margin``: how far the measured value is on the right side of its bound (negative: failed)."""
+    """``margin``: how far the measured value is on the right side of its bound (negative: failed).
+    ``conclusive`` False: the rows were too few, ``gate.insufficient`` decided."""
 
     name: str
     passed: bool
     margin: float
     reason: str
+    conclusive: bool = True
 
 
 @dataclass(frozen=True, slots=True)

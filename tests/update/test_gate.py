@@ -10,7 +10,7 @@ import pytest
 from daemon.config.task import Gate
 from daemon.tasks.base import Floats
 from daemon.tasks.metrics import mean_score
-from daemon.update.gate import judge
+from daemon.update.gate import Pair, judge
 from daemon.update.verdict import Verdict
 
 EMPTY = (np.zeros((0, 1)), np.zeros((0, 1)))
@@ -22,21 +22,20 @@ def decide(
     *,
     labels: list[str] | None = None,
     validation: tuple[Floats, Floats] = EMPTY,
+    validation_labels: list[str] | None = None,
     seed: int = 0,
     aggregate: Any = mean_score,
     direction: int = 1,
     **config: Any,
 ) -> Verdict:
     return judge(
-        champion,
-        candidate,
+        Pair(champion, candidate, labels or ["old"] * len(champion)),
+        Pair(*validation, validation_labels or ["old"] * len(validation[0])),
         aggregate=aggregate,
         direction=direction,
-        row_labels=labels or ["old"] * len(champion),
         old_labels=frozenset({"old"}),
         config=Gate(**{"resamples": 200, **config}),
         seed=seed,
-        validation=validation,
     )
 
 
@@ -89,7 +88,8 @@ def test_the_bound_is_wrong_about_as_often_as_it_says() -> None:
         kind = np.random.default_rng(seed).random((1000, 1))
         champion = np.where(kind < 0.05, 0.0, 1.0)
         candidate = np.where((kind >= 0.05) & (kind < 0.11), 0.0, 1.0)
-        passed += check(decide(champion, candidate, seed=seed, margin=0.01), "overall").passed
+        found = check(decide(champion, candidate, seed=seed, margin=0.01, insufficient="reject"), "overall")
+        passed += found.passed
     # Then about 5% of them slip through, at 95% confidence
     assert 3 <= passed <= 30
 
@@ -106,6 +106,53 @@ def test_old_classes_are_judged_by_themselves() -> None:
     assert not check(verdict, "old_classes").passed
     assert not verdict.promote
     assert "old_classes: 1.0000 -> 0.9000" in check(verdict, "old_classes").reason
+
+
+def level(rows: int, worse: int, better: int) -> tuple[Floats, Floats]:
+    """Champion and candidate that agree but for ``worse`` and ``better`` rows; half of the rest is right."""
+    champion = np.array([1.0] * worse + [0.0] * better + [1.0, 0.0] * (rows // 2), float)[:rows, None]
+    candidate = champion.copy()
+    candidate[:worse], candidate[worse : worse + better] = 0.0, 1.0
+    return champion, candidate
+
+
+def test_a_holdout_too_small_to_say_is_no_refutation() -> None:
+    # Given an equal candidate on so few rows that the bound falls below the margin by chance alone
+    champion, candidate = level(170, worse=4, better=4)
+    verdict = decide(champion, candidate)
+    # Then it is not called worse, and validation and holdout together decide
+    found = check(verdict, "overall")
+    assert (verdict.decision, verdict.promote, found.conclusive) == ("insufficient", True, False)
+    assert "too few to say" in found.reason
+    # And on ten times the rows the same candidate passes by itself
+    assert decide(*level(5000, worse=40, better=40)).decision == "pass"
+
+
+@pytest.mark.parametrize(("policy", "promote"), [("validation", False), ("reject", False), ("promote", True)])
+def test_what_cannot_be_told_is_decided_by_policy(policy: str, promote: bool) -> None:
+    # Given a candidate a little lower, on rows too few to say
+    verdict = decide(*level(170, worse=5, better=4), insufficient=policy)
+    assert (verdict.decision, verdict.promote) == ("insufficient", promote)
+
+
+@pytest.mark.parametrize(("lost", "promote"), [(1, True), (5, False)])
+def test_old_classes_may_lose_the_margin_where_nobody_can_tell(lost: int, promote: bool) -> None:
+    # Given a gain on new classes and, on rows too few to say, a loss on old ones
+    old_before, old_after = level(200, worse=lost + 2, better=2)
+    labels = ["old"] * 200 + ["new"] * 200
+    champion = np.concatenate([old_before, np.zeros((200, 1))])
+    candidate = np.concatenate([old_after, np.ones((200, 1))])
+    verdict = decide(champion, candidate, labels=labels)
+    # Then a loss within the margin is let pass, a larger one is not
+    found = check(verdict, "old_classes")
+    assert (found.conclusive, found.passed, verdict.promote) == (False, promote, promote)
+
+
+def test_one_refuted_check_is_a_failure_whatever_else_is_open() -> None:
+    # Given level means on too few rows, and more flips than are allowed
+    verdict = decide(*level(200, worse=20, better=20), insufficient="promote")
+    assert not check(verdict, "overall").conclusive
+    assert (verdict.decision, verdict.promote) == ("fail", False)
 
 
 def test_flips_are_bounded_even_where_the_mean_is_level() -> None:
@@ -196,5 +243,5 @@ def test_the_same_seed_says_the_same() -> None:
 
 
 def test_arrays_of_different_holdouts_are_refused() -> None:
-    with pytest.raises(ValueError, match="not one holdout"):
+    with pytest.raises(ValueError, match="not one set"):
         decide(np.ones((5, 1)), np.ones((6, 1)))

@@ -129,7 +129,7 @@ def test_a_manifest_torn_at_any_byte_is_not_a_job(tmp_path: Path, parent: Path) 
 
 
 def test_a_result_comes_back_and_a_torn_one_does_not_count(tmp_path: Path) -> None:
-    result = JobResult("000007", 1, "accuracy", 0.25, ("a", "", "b"), {"loss": 0.5})
+    result = JobResult("000007", 1, "accuracy", 0.25, ("a", "", "b"), ("c",), {"loss": 0.5})
     write_result(tmp_path, result)
     assert read_result(tmp_path) == result
     path = tmp_path / "result.json"
