@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import Clock, SystemClock
 from daemon.config.models import Config
 from daemon.config.paths import StatePaths
 from daemon.config.signature import check_signature
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, RetaindError
 from daemon.observe import NullObserver, Observer
 from daemon.registry.store import FileRegistry
 from daemon.roles.ingest import IngestRole
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import torch
 
     from daemon.roles.learner import TaskLearner
+
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +165,11 @@ def make_learner(
         if sink is None:
             return
         body = {"kind": kind, "time": rooms.clock.now(), **details}
-        sink.send([OutRecord(rooms.config.stream.outputs.versions, orjson.dumps(body), key=task.encode())])
-        sink.flush(10.0)
+        try:
+            sink.send([OutRecord(rooms.config.stream.outputs.versions, orjson.dumps(body), key=task.encode())])
+            sink.flush(10.0)
+        except RetaindError as error:
+            log.warning("announcement_failed", task=task, kind=kind, error=str(error))
 
     learn = rooms.config.learn
     around = Surroundings(

@@ -54,7 +54,7 @@ METRICS: Mapping[str, Declared] = {
     "predictions_total": Declared("counter", "Predictions given.", ("task",)),
     "prediction_latency_seconds": Declared("histogram", "From request to answer.", ("task",), buckets=FAST_BUCKETS),
     "updates_total": Declared(
-        "counter", "Updates that ended.", ("task", "outcome"), _each("promoted", "rejected", "failed")
+        "counter", "Updates that ended.", ("task", "outcome"), _each("promoted", "rejected", "failed", "cancelled")
     ),
     "update_duration_seconds": Declared(
         "histogram", "Duration of an update.", ("task", "phase"), _each("total"), SLOW_BUCKETS

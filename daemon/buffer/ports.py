@@ -135,6 +135,13 @@ class BufferReader(Protocol):
 
     def get(self, task: str, event_id: str) -> StoredEvent | None: ...
 
+    def labelled_between(self, task: str, since: float, until: float) -> Iterator[Sequence[Change]]:
+        """The whole log, oldest first, of each kept train event that got a label (or lost it) at a
+        ``label_time`` in [since, until). Reads the task's log once: for rare questions."""
+
+    def last_erasure(self, task: str) -> int:
+        """The ``seq`` of the last erasure whose text is not purged yet, 0 where there is none."""
+
     def stats(self, task: str) -> BufferStats: ...
 
     def export(self, task: str | None = None) -> Iterator[StoredEvent]:

@@ -28,6 +28,17 @@ _TAIL = (
     "e.split, c.label, c.label_time, c.source, e.attributes, c.seq, c.revision "
     "FROM changes c JOIN events e ON e.row = c.event WHERE c.task = ? AND c.seq > ? ORDER BY c.seq LIMIT ?"
 )
+_TOUCHED = (
+    "SELECT DISTINCT e.row FROM changes c JOIN events e ON e.row = c.event "
+    "WHERE c.task = ? AND c.label_time >= ? AND c.label_time < ? AND e.erased = 0 AND e.split = ? ORDER BY e.row"
+)
+_HISTORY = (
+    "WITH RECURSIVE chain(task, seq) AS (SELECT task, seq FROM events WHERE row = ? UNION ALL "
+    "SELECT c.task, c.prior FROM changes c JOIN chain USING (task, seq) WHERE c.prior > 0) "
+    "SELECT c.seq, c.kind, c.event, c.previous_label, e.revision, e.id, e.time, e.text, e.text_pair, e.tokens, e.key, "
+    "e.split, c.label, c.label_time, c.source, e.attributes, c.seq, c.revision "
+    "FROM chain JOIN changes c USING (task, seq) JOIN events e ON e.row = c.event ORDER BY c.seq"
+)
 _INPUT_THEN = (
     "SELECT time, text, text_pair, tokens, key, attributes FROM inputs WHERE event = ? AND until > ? "
     "ORDER BY until LIMIT 1"
@@ -78,6 +89,22 @@ class SqliteBufferReader:
                 f"SELECT {EVENT_COLUMNS} FROM events WHERE digest = ? AND erased = 0", (id_digest(task, event_id),)
             ).fetchone()
         return None if row is None else stored_event(task, row)
+
+    def labelled_between(self, task: str, since: float, until: float) -> Iterator[Sequence[Change]]:
+        with self._snapshot():
+            rows = query(self._connection, _TOUCHED, (self._task(task), since, until, SPLITS.index(Split.TRAIN)))
+        for (row,) in rows:
+            with self._snapshot():
+                found = [self._change(task, change) for change in query(self._connection, _HISTORY, (row,))]
+            if found:
+                yield found
+
+    def last_erasure(self, task: str) -> int:
+        with self._snapshot():
+            found = self._connection.execute(
+                "SELECT max(seq) FROM events WHERE task = ? AND erased = 1", (self._task(task),)
+            ).get
+        return int(found or 0)
 
     def stats(self, task: str) -> BufferStats:
         with self._snapshot():

@@ -84,31 +84,47 @@ def train_now(options: Options, task: str | None, why: str) -> None:
 @click.command()
 @click.argument("version")
 @click.option("--hold", is_flag=True, help="Promote nothing by itself until someone promotes again.")
+@click.option("--with-labels", is_flag=True, help="Take in again the labels that rollbacks left out.")
 @why_option
 @task_option
 @common
-def promote(options: Options, version: str, hold: bool, task: str | None, why: str) -> None:
+def promote(options: Options, version: str, hold: bool, with_labels: bool, task: str | None, why: str) -> None:
     """Serve VERSION, whatever the gate said of it.
 
     \b
     Example:
       retaind promote 000042 --hold --why "the gate's holdout is stale"
     """
-    _run(options, "promote", task, {"version": version, "hold": hold}, why)
+    _run(options, "promote", task, {"version": version, "hold": hold, "with_labels": with_labels}, why)
 
 
 @click.command()
+@click.option(
+    "--without-labels-since",
+    metavar="TIME",
+    help="Leave out labels that became known since TIME (RFC 3339) until now, here and in later updates.",
+)
 @why_option
 @task_option
 @common
-def rollback(options: Options, task: str | None, why: str) -> None:
+def rollback(options: Options, without_labels_since: str | None, task: str | None, why: str) -> None:
     """Serve the previous champion again, and hold: nothing is promoted by itself until someone promotes.
 
     \b
     Example:
       retaind rollback --why "refunds are misrouted"
+      retaind rollback --without-labels-since 2026-11-24T09:00:00Z --why "an import had the wrong labels"
     """
-    _run(options, "rollback", task, {}, why)
+    args: dict[str, Any] = {}
+    if without_labels_since is not None:
+        from daemon.errors import DecodeError
+        from daemon.stream.rfc3339 import parse_time
+
+        try:
+            args["without_labels_since"] = parse_time(without_labels_since, "TIME")
+        except DecodeError as error:
+            raise click.BadParameter(str(error), param_hint="--without-labels-since") from error
+    _run(options, "rollback", task, args, why)
 
 
 @click.command()

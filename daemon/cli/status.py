@@ -98,6 +98,8 @@ def export(options: Options, task: str | None, out: Path | None) -> None:
 def erase(options: Options, ids: tuple[str, ...], task: str | None) -> None:
     """Erase events: produces `op: delete` events, which ingest carries out in order.
 
+    Says which versions were trained on them and where copies stay.
+
     \b
     Example:
       retaind buffer erase tkt-1042
@@ -107,6 +109,7 @@ def erase(options: Options, ids: tuple[str, ...], task: str | None) -> None:
     import orjson
 
     from daemon.app import Rooms
+    from daemon.registry.lineage import trained_on
     from daemon.stream.ports import OutRecord
 
     rooms = Rooms.make(options.load().config)
@@ -116,4 +119,12 @@ def erase(options: Options, ids: tuple[str, ...], task: str | None) -> None:
     pairs = zip(ids, body, strict=True)
     sink.send([OutRecord(topic, line, key=event_id.encode(), timestamp=time.time()) for event_id, line in pairs])
     sink.flush(30.0)
-    options.emit({"task": name, "asked": list(ids)}, f"{len(ids)} deletions acknowledged by {topic}")
+    trained = [version.id for version in trained_on(rooms.registry, name, ids)]
+    copies = [*(item.topic for item in rooms.config.stream.inputs), rooms.config.stream.outputs.dead_letters]
+    lines = [
+        f"{len(ids)} deletions acknowledged by {topic}",
+        f"versions trained on them: {', '.join(trained) or 'none'}",
+        f"copies stay, until retention takes them, in: {', '.join(copies)}",
+    ]
+    document = {"task": name, "asked": list(ids), "versions": trained, "copies": copies}
+    options.emit(document, "\n".join(lines))

@@ -48,12 +48,6 @@ def _stream_kind(config: Config) -> Iterator[Finding]:
         yield "stream.kind", "kafka", "not built yet: use embedded"
 
 
-def _quarantine(config: Config) -> Iterator[Finding]:
-    for name, task in config.tasks.items():
-        if task.labels.mode == "quarantine":
-            yield f"tasks.{name}.labels.mode", "quarantine", "not built yet: use open, or closed with labels.known"
-
-
 def _topics(config: Config) -> Iterator[Finding]:
     outputs = config.stream.outputs.model_dump()
     read: dict[str, int] = {}
@@ -93,7 +87,6 @@ def _labels(config: Config) -> Iterator[Finding]:
 CHECKS: Sequence[Callable[[Config], Iterator[Finding]]] = (
     _open_door,
     _stream_kind,
-    _quarantine,
     _topics,
     _splits,
     _labels,

@@ -60,14 +60,13 @@ Tune = Annotated[HeadTune | LastLayersTune | LoraTune | FullTune, Field(discrimi
 class Labels(Section):
     mode: Literal["open", "closed", "quarantine"] = "open"
     """``open``: a new label becomes a class. ``closed``: only ``known`` ones; others go to the
-    dead-letter topic. ``quarantine`` (a new label becomes a class after ``min_count`` events) is refused
-    until it is built."""
+    dead-letter topic. ``quarantine``: a new label is kept, and becomes a class with ``min_count`` events."""
     known: list[str] = Field(default=[])
     """The labels allowed when closed, and known from the start otherwise."""
     max_labels: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """A further label goes to the dead-letter topic."""
     min_count: Positive = 3
-    """Events of a new label before it counts, when ``quarantine``; not used yet."""
+    """Train events of a new label (the fast head: of different texts) before it counts, when ``quarantine``."""
 
 
 class NoHead(Section):

@@ -7,7 +7,7 @@ p = softmax(temperature x cosine(features, class mean)).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -121,9 +121,11 @@ class NcmState:
                 made._counts[ours] += state._counts[theirs]
         return made
 
-    def weights(self) -> NcmWeights:
-        """Class means of length 1, for the classes that have members."""
+    def weights(self, counts_as_class: Callable[[str, int], bool] | None = None) -> NcmWeights:
+        """Class means of length 1, for the classes that have members (and count)."""
         labels = self.labels
+        if counts_as_class is not None:
+            labels = tuple(label for label in labels if counts_as_class(label, int(self._counts[self._rows[label]])))
         rows = [self._rows[label] for label in labels]
         return NcmWeights(
             self.cursor, labels, _unit(self._sums[rows]).astype(np.float32), self._temperature, self.layers

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,8 +59,9 @@ class HeadState(Protocol):
 
     def members(self) -> int: ...
 
-    def weights(self) -> FastWeights:
-        """Solve: what predictors need."""
+    def weights(self, counts_as_class: Callable[[str, int], bool] | None = None) -> FastWeights:
+        """Solve: what predictors need. ``counts_as_class`` (label, members) leaves labels out that are known
+        too little yet; their members stay in the sums."""
 
     def tensors(self) -> Mapping[str, NDArray[Any]]:
         """The whole state as arrays, for the snapshot."""

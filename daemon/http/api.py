@@ -18,6 +18,7 @@ from daemon.events import Input
 from daemon.http.openapi import MAX_INSTANCES, describe
 from daemon.http.problems import Problem, problem
 from daemon.http.services import Services
+from daemon.stream.rfc3339 import parse_time
 
 MAX_DEPTH = 32
 """How deep the JSON of a request may be nested."""
@@ -144,19 +145,22 @@ class Api:
     # -- commands -------------------------------------------------------------------------------
 
     async def promote(self, request: Request) -> Response:
-        """Serve ``version``; ``hold`` keeps it until the next promotion."""
+        """Serve ``version``; ``hold`` keeps it until the next promotion, ``with_labels`` takes in again what
+        rollbacks left out."""
         body = await _object(request)
         version = _optional(body, "version")
         if not version:
             raise Problem(400, "version: name the version to serve, for example 000042")
-        hold = body.get("hold", False)
-        if not isinstance(hold, bool):
-            raise Problem(400, "hold: must be true or false")
-        return await self._command("promote", request, {"version": _version(version), "hold": hold}, body)
+        args = {"version": _version(version), "hold": _flag(body, "hold"), "with_labels": _flag(body, "with_labels")}
+        return await self._command("promote", request, args, body)
 
     async def rollback(self, request: Request) -> Response:
-        """Serve the previous champion again, and hold."""
-        return await self._command("rollback", request, {}, await _object(request))
+        """Serve the previous champion again, and hold; ``without_labels_since`` (RFC 3339) leaves out labels that
+        became known from then until now."""
+        body = await _object(request)
+        since = _optional(body, "without_labels_since")
+        args = {} if since is None else {"without_labels_since": parse_time(since, "without_labels_since")}
+        return await self._command("rollback", request, args, body)
 
     async def train(self, request: Request) -> Response:
         """Start an update now."""
@@ -227,6 +231,13 @@ def _input(row: object) -> Input:
     if text is None:
         raise Problem(400, "text: is missing")
     return Input(text, pair)
+
+
+def _flag(body: Mapping[str, Any], key: str) -> bool:
+    value = body.get(key, False)
+    if not isinstance(value, bool):
+        raise Problem(400, f"{key}: must be true or false")
+    return value
 
 
 def _optional(body: Mapping[str, Any], key: str) -> str | None:

@@ -58,10 +58,14 @@ BODIES: Mapping[str, Schema] = {
         "properties": {
             "version": {"type": "string", "pattern": "^[0-9]{6,12}$"},
             "hold": {"type": "boolean", "default": False},
+            "with_labels": {"type": "boolean", "default": False},
             "why": _WHY,
         },
     },
-    "rollback": _REASON,
+    "rollback": {
+        "type": "object",
+        "properties": {"without_labels_since": {"type": "string", "format": "date-time"}, "why": _WHY},
+    },
     "train": _REASON,
 }
 """Name of a route that writes -> schema of its body."""

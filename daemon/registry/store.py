@@ -142,14 +142,16 @@ class FileRegistry:
             self._set_alias(task, "previous", before)
         self._set_alias(task, "champion", version)
 
-    def rollback(self, task: str, *, who: str, why: str, time: float) -> str:
+    def rollback(self, task: str, *, who: str, why: str, time: float, details: Mapping[str, Any] | None = None) -> str:
         previous, champion = self.alias(task, "previous"), self.alias(task, "champion")
         if previous is None or champion is None:
             raise CommandRefused(f"task {task!r} has no previous version to roll back to; promote one by its id")
         if previous == champion:  # a crash stood between the two files
             raise CommandRefused(f"task {task!r}: previous and champion are both {champion}; promote one by its id")
         self._check_task(task, previous)
-        self.record("rolled_back", task, previous, who=who, why=why, time=time, details={"from": champion})
+        self.record(
+            "rolled_back", task, previous, who=who, why=why, time=time, details={**(details or {}), "from": champion}
+        )
         self._set_alias(task, "champion", previous)
         self._set_alias(task, "previous", champion)
         return previous

@@ -96,7 +96,7 @@ class Registry(Protocol):
     ) -> None:
         """champion -> previous, ``version`` -> champion, with a history entry."""
 
-    def rollback(self, task: str, *, who: str, why: str, time: float) -> str:
+    def rollback(self, task: str, *, who: str, why: str, time: float, details: Mapping[str, Any] | None = None) -> str:
         """champion <- previous; returns it. Raises CommandRefused where there is no previous one."""
 
     def record(

@@ -18,7 +18,8 @@ Outcome = Mapping[str, Any]
 
 
 def promote(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
-    """Serve ``args["version"]`` whatever the gate said; ``args["hold"]`` keeps it until the next promotion.
+    """Serve ``args["version"]`` whatever the gate said; ``args["hold"]`` keeps it until the next promotion;
+    ``args["with_labels"]`` takes in again what rollbacks left out.
 
     Of the version that is served already it begins or ends a hold.
     """
@@ -28,14 +29,23 @@ def promote(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any]
             f"version {version.id} belongs to task {version.meta.task!r}, not {task!r}: name one of `versions list`"
         )
     hold = bool(args.get("hold", False))
-    details = {"hold": hold, "forced": True}
+    details = {"hold": hold, "forced": True, "with_labels": bool(args.get("with_labels", False))}
     registry.promote(task, version.id, who=who, why=why, time=clock.now(), details=details)
     return {"task": task, "champion": version.id, "held": hold}
 
 
 def rollback(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
-    """Serve the previous champion with its last HeadState; nothing is promoted by itself until someone promotes."""
-    return {"task": task, "champion": registry.rollback(task, who=who, why=why, time=clock.now()), "held": True}
+    """Serve the previous champion with its last HeadState; nothing is promoted by itself until someone promotes.
+
+    ``args["without_labels_since"]`` (seconds since the epoch): labels that became known from then until now
+    are left out of what is served and of later updates, until a promotion takes them in again.
+    """
+    now, since = clock.now(), args.get("without_labels_since")
+    if since is not None and not since < now:
+        raise CommandRefused(f"without_labels_since {since}: must lie before now ({now:.0f})")
+    details = {} if since is None else {"without_labels_since": float(since)}
+    champion = registry.rollback(task, who=who, why=why, time=now, details=details)
+    return {"task": task, "champion": champion, "held": True, **details}
 
 
 def pause(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:

@@ -5,30 +5,45 @@ Guarantees:
 1. A change is folded exactly once: state and cursor are saved together, and a restart folds the
    buffer after that cursor again.
 2. What predictors load (weights) carries the cursor of the last change folded.
-3. Only train rows are folded; labels whose source is ``prediction`` weigh nothing.
+3. Only train rows are folded; labels whose source is ``prediction`` weigh nothing, nor do labels that a
+   rollback left out.
+4. Windows of left-out labels are taken out of a HeadState (and put in again when they end) before it
+   folds on; a crash in between does it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import orjson
 import structlog
 import torch
 
 from daemon.buffer.ports import BufferReader
 from daemon.config.paths import StatePaths
 from daemon.config.task import TaskConfig
+from daemon.durable import write_atomically
 from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import get_head
 from daemon.heads import store as head_store
-from daemon.heads.ports import HeadState
+from daemon.heads.ports import FastWeights, HeadState
 from daemon.registry.version import Version
+from daemon.roles.replay import Lesson, Standpoint, lesson, replay
 from daemon.serving.served import ServedModel, load_served
 from daemon.tasks.base import TaskSchema
+from daemon.tasks.labels import is_class
+from daemon.update.eligible import Window
 
 log = structlog.get_logger(__name__)
+
+LEFT_OUT = "left_out.json"
+"""Beside a HeadState: the windows of labels that are not in it."""
+AT_ONCE = 64
+"""Events encoded at once."""
 
 
 class FastLearner:
@@ -48,17 +63,21 @@ class FastLearner:
         blend: float,
         directory: Path,
         cursor: int,
+        windows: Sequence[Window] = (),
     ) -> None:
         self.task = task
         self.served = served
         self.state = state
         self.cursor = cursor
         self.train_changes = 0
+        self.erased: set[str] = set()
+        """Ids of events whose erasure was folded; whoever holds copies empties it."""
         self._config = config
         self._schema = schema
         self._reader = reader
         self._blend = blend
         self._directory = directory
+        self._windows = windows
         self._saved_cursor = -1
 
     @classmethod
@@ -71,9 +90,11 @@ class FastLearner:
         version: Version,
         paths: StatePaths,
         device: torch.device,
+        windows: Sequence[Window] = (),
     ) -> FastLearner:
         """The version's last HeadState where there is one, else the one its update refitted, else an
-        empty one. Publishes its weights, so that a predictor can load the version at once.
+        empty one. Publishes its weights, so that a predictor can load the version at once. ``windows``:
+        labels left out, active ones and ended ones.
 
         Raises VersionCorrupt for a snapshot whose hash differs.
         """
@@ -81,14 +102,15 @@ class FastLearner:
         kind = get_head(config.head.kind)
         served = load_served(version, None, device)
         if kind is None:
-            return cls(task, config, schema, reader, served, None, 1.0, directory, version.meta.cursor)
+            return cls(task, config, schema, reader, served, None, 1.0, directory, version.meta.cursor, windows)
         refitted = version.path / "fast"
         source = next((d for d in (directory, refitted) if head_store.state_cursor(d) is not None), None)
         state = kind.new(config.head.model_dump(mode="json")) if source is None else head_store.load_state(source)
         blend = 0.5
         if head_store.weights_stamp(refitted) is not None:
             blend = head_store.load_weights(refitted)[1]
-        learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor)
+        learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor, windows)
+        learner._leave_out(state, windows, version)
         learner.publish()
         return learner
 
@@ -101,8 +123,13 @@ class FastLearner:
         changes = self._reader.tail(self.task, self.cursor, limit)
         if not changes:
             return 0
-        ours = [change for change in changes if change.event.split is Split.TRAIN and self._counts(change)]
-        self.train_changes += sum(change.event.label is not None for change in ours)
+        ours: list[tuple[Change, Lesson]] = []
+        self.erased.update(change.event.id for change in changes if change.kind is ChangeKind.ERASE)
+        for change in changes:
+            taught = lesson(change, self._windows) if change.event.split is Split.TRAIN else None
+            if taught is not None:
+                ours.append((change, taught))
+        self.train_changes += sum(taught.label is not None for _, taught in ours)
         if self.state is not None:
             self._fold(self.state, ours)
             self.state.advance(changes[-1].seq)
@@ -110,47 +137,72 @@ class FastLearner:
         self.publish()
         return len(changes)
 
-    @staticmethod
-    def _counts(change: Change) -> bool:
-        return change.event.source != "prediction" or change.kind in (ChangeKind.ERASE, ChangeKind.RETRACT)
-
-    def _fold(self, state: HeadState, changes: Sequence[Change]) -> None:
+    def _fold(self, state: HeadState, changes: Sequence[tuple[Change, Lesson]]) -> None:
         inputs: list[Input] = []
-        for change in changes:
+        for change, _ in changes:
             inputs.append(change.event.input)
             if change.previous_input is not None:
                 inputs.append(change.previous_input)
         if not inputs:
             return
         features = iter(self.served.features(inputs, state.layers))
-        for change in changes:
+        for change, taught in changes:
             event, now = change.event, next(features)
             before = next(features) if change.previous_input is not None else now
             if change.kind is not ChangeKind.LABEL:
                 state.remove(change.previous_key or event.key, event.id, before)
-            if event.label is not None and change.kind is not ChangeKind.ERASE:
-                for name in self._schema.classes(event.label):
+            if taught.label is not None:
+                for name in self._schema.classes(taught.label):
                     state.add(event.key, event.id, name, np.asarray(now, dtype=np.float32))
 
-    def forget(self, rows: Iterable[tuple[bytes, str, Input]]) -> None:
-        """Take events (key, id, input) out, members or not; for a rollback without later labels."""
-        if self.state is None:
+    def _leave_out(self, state: HeadState, windows: Sequence[Window], version: Version) -> None:
+        """Bring the state in line with ``windows``, where it was made under others."""
+        wanted = [[window.since, window.until, window.active] for window in windows]
+        path = self._directory / LEFT_OUT
+        applied = orjson.loads(path.read_bytes()) if path.exists() else version.meta.metrics.get("left_out", [])
+        if applied == wanted:
             return
-        for key, event_id, value in rows:
-            self.state.remove(key, event_id, self.served.features([value], self.state.layers)[0])
-        self.publish()
+        changed = {(row[0], row[1]) for row in (*wanted, *applied) if row not in wanted or row not in applied}
+        points = self._standpoints([Window(*bounds) for bounds in sorted(changed)], state.cursor)
+        done = 0
+        while chunk := list(islice(points, AT_ONCE)):
+            self._stand(state, chunk)
+            self.publish()
+            done += len(chunk)
+        self.snapshot(even_if_unmoved=True)
+        write_atomically(path, orjson.dumps(wanted))
+        log.info("labels_left_out", task=self.task, version=version.id, inputs=done, windows=len(windows))
+
+    def _standpoints(self, changed: Sequence[Window], cursor: int) -> Iterator[tuple[str, Standpoint]]:
+        for window in changed:
+            for changes in self._reader.labelled_between(self.task, window.since, window.until):
+                known = [change for change in changes if change.seq <= cursor]
+                for point in replay(known, self._windows):
+                    yield changes[0].event.id, point
+
+    def _stand(self, state: HeadState, points: Sequence[tuple[str, Standpoint]]) -> None:
+        features = self.served.features([point.input for _, point in points], state.layers)
+        for (event_id, point), vector in zip(points, features, strict=True):
+            state.remove(point.key, event_id, vector)
+            if point.label is not None:
+                for name in self._schema.classes(point.label):
+                    state.add(point.key, event_id, name, np.asarray(vector, dtype=np.float32))
+
+    def weights(self, state: HeadState) -> FastWeights:
+        """What answers now: the classes that count (``labels.mode``)."""
+        return state.weights(partial(is_class, cfg=self._config.labels))
 
     def publish(self) -> None:
         """Write the small weights that predictors load."""
         if self.state is not None:
-            head_store.save_weights(self._directory, self.state.weights(), self._blend)
+            head_store.save_weights(self._directory, self.weights(self.state), self._blend)
 
-    def snapshot(self) -> None:
+    def snapshot(self, *, even_if_unmoved: bool = False) -> None:
         """Write the sums with their cursor, where anything changed."""
-        if self.state is not None and self.state.cursor != self._saved_cursor:
+        if self.state is not None and (even_if_unmoved or self.state.cursor != self._saved_cursor):
             head_store.save_state(self._directory, self.state)
             self._saved_cursor = self.state.cursor
 
     def answering(self) -> ServedModel:
         """What a predictor that loaded this version now answers with."""
-        return self.served if self.state is None else self.served.with_weights(self.state.weights(), self._blend)
+        return self.served if self.state is None else self.served.with_weights(self.weights(self.state), self._blend)

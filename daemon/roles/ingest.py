@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from daemon.buffer.policy import admit
 from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition, label_text
 from daemon.clock import Clock
 from daemon.config.task import Labels
@@ -30,6 +29,7 @@ from daemon.roles.sorting import Sorting
 from daemon.stream.decoders import Decoder
 from daemon.stream.ports import Record, Sink, Source, TopicPartition
 from daemon.tasks.base import TaskSchema
+from daemon.tasks.labels import admit
 
 log = structlog.get_logger(__name__)
 

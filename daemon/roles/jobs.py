@@ -16,7 +16,7 @@ import structlog
 
 from daemon.durable import write_atomically
 from daemon.errors import TrainingError
-from daemon.update.job import UpdateJob, read_job
+from daemon.update.job import ROWS, UpdateJob, read_job, read_rows
 
 log = structlog.get_logger(__name__)
 
@@ -62,6 +62,15 @@ class JobShelf:
         """The first attempt that ended with a result."""
         attempts = sorted(self.out(job_id).glob("attempt-*"), key=lambda path: int(path.name.rpartition("-")[2]))
         return next((path for path in attempts if (path / "result.json").is_file()), None)
+
+    def events(self, job_id: str) -> set[str]:
+        """The ids of all events that the job holds; none of a damaged one, which no trainer takes either."""
+        directory = self.directory(job_id)
+        try:
+            return {event.id for name in ROWS for event in read_rows(directory, name)}
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            log.error("job_damaged", job=job_id, error=str(error))
+            return set()
 
     def finish(self, job_id: str, outcome: Mapping[str, Any]) -> None:
         """Mark the job done and drop its rows (its manifest, progress and outcome stay)."""

@@ -9,7 +9,8 @@ Guarantees:
    buffer stay as they are.
 2. A candidate is judged with the HeadState it would be served with, and is caught up with the buffer
    before the alias moves. It is promoted over the champion it was judged against, no other.
-3. Each step is recorded before the next: after a crash an unfinished job is trained or judged again,
+3. A job that holds an erased event is cancelled and its rows are deleted; its other events are new again.
+4. Each step is recorded before the next: after a crash an unfinished job is trained or judged again,
    a published version is not published twice, a promoted one is not promoted twice.
 """
 
@@ -28,12 +29,15 @@ from daemon.errors import RetaindError, StoreFull, StreamUnavailable
 from daemon.events import Split
 from daemon.registry.version import Version
 from daemon.roles.attempts import Attempts, GivenUp
+from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
 from daemon.roles.jobs import JobShelf
 from daemon.roles.publish import champion, publish
 from daemon.roles.standing import Standing, standing
 from daemon.roles.surroundings import Surroundings
+from daemon.roles.trailing import Trailing
 from daemon.tasks.base import TaskSchema
+from daemon.update.eligible import Eligible
 from daemon.update.freeze import freeze
 from daemon.update.job import UpdateJob, read_result
 from daemon.update.judging import judge_attempt
@@ -72,8 +76,17 @@ class TaskLearner:
         self.standing: Standing = standing(around.registry, task)
         self._trigger = Trigger(config.trigger, around.clock, self.standing.finished, self.standing.rejections)
         self.fast = self._open(champion(task, config, around))
+        self._trailing = Trailing(
+            task, around.registry, around.reader, lambda version: around.paths.head(task, version), self._open
+        )
         for job in self._shelf.unfinished(task):
-            self._training = self._attempts(job)
+            self._resume(self._attempts(job))
+
+    def _resume(self, training: Attempts) -> None:
+        """A job that a crash or a stop left behind, unless an erasure came in between."""
+        gone = gone_since(training, self._shelf, self._around)
+        if not cancelled(training, gone, self._shelf, self._around):
+            self._training = training
 
     # -- what runs ------------------------------------------------------------------------------
 
@@ -82,13 +95,19 @@ class TaskLearner:
         if self._around.registry.alias(self.task, "champion") != self.fast.version.id:
             self._follow()
         folded = self.fast.fold(self._around.fold_batch)
+        if self.fast.erased:
+            if self._training is not None and cancelled(self._training, self.fast.erased, self._shelf, self._around):
+                self._training = None
+            self.fast.erased.clear()
         if self._around.clock.monotonic() - self._snapshot_at >= self._around.snapshot_s:
             self.snapshot()
         if self._candidate is not None:
             return self._catch_up(self._candidate) or folded > 0
         if self._training is not None:
             return self._watch(self._training) or folded > 0
-        return (folded == 0 and self._consider()) or folded > 0
+        if folded or self._trailing.step(self._around.fold_batch):
+            return True
+        return self._consider()
 
     @property
     def updating(self) -> bool:
@@ -96,7 +115,7 @@ class TaskLearner:
 
     @property
     def new_events(self) -> int:
-        """Labelled train events (and corrections) since the last finished job, accepted predictions left out."""
+        """Eligible train events (and corrections) since the last finished job."""
         mark = (self.standing.covered, self.fast)
         if self._counted is None or self._counted[0] != mark:
             rows = self._around.reader.labelled(
@@ -106,7 +125,9 @@ class TaskLearner:
                 before_seq=self.fast.cursor,
                 limit=self.config.update.max_new_events,
             )
-            counted = sum(row.source != "prediction" for row in rows)
+            counts = self._around.reader.stats(self.task).labels
+            eligible = Eligible(self.config.labels, self._schema, counts, self.standing.windows)
+            counted = sum(map(eligible.teaches, rows))
             self._counted = (mark, counted - self.fast.train_changes)
         return self._counted[1] + self.fast.train_changes
 
@@ -126,8 +147,8 @@ class TaskLearner:
     # -- the served version ---------------------------------------------------------------------
 
     def _open(self, version: Version) -> FastLearner:
-        a = self._around
-        return FastLearner.open(self.task, self.config, self._schema, a.reader, version, a.paths, a.device)
+        a, windows = self._around, standing(self._around.registry, self.task).windows
+        return FastLearner.open(self.task, self.config, self._schema, a.reader, version, a.paths, a.device, windows)
 
     def _follow(self) -> None:
         """Someone moved the alias (promotion, rollback): learn on that version from now on."""
@@ -195,6 +216,7 @@ class TaskLearner:
             reason=reason,
             created=a.clock.now(),
             seed=a.seed,
+            windows=self.standing.windows,
         )
         log.info("update_started", task=self.task, job=job_id, reason=reason, **job.counts)
         self._training = self._attempts(job)
@@ -287,7 +309,4 @@ class TaskLearner:
             log.info("version_retired", task=self.task, version=gone)
 
     def _announce(self, kind: str, version: str, details: Mapping[str, Any]) -> None:
-        try:
-            self._around.announce(kind, {"task": self.task, "version": version, **details})
-        except RetaindError as error:
-            log.warning("announcement_failed", task=self.task, kind=kind, error=str(error))
+        self._around.announce(kind, {"task": self.task, "version": version, **details})

@@ -36,7 +36,7 @@ def publish(job: UpdateJob, attempt: Path, around: Surroundings) -> Version:
         parent=job.parent,
         cursor=job.cursor,
         tune=job.config["tune"],
-        metrics={**read_result(attempt).metrics, "job": job.id},
+        metrics={**read_result(attempt).metrics, "job": job.id, "left_out": job.left_out},
     )
     return around.registry.publish(attempt / "version", meta, created=around.clock.now())
 

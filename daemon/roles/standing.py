@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.registry.version import Registry
+from daemon.update.eligible import Window
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """``covered``: the last change that a finished job has seen; ``rejections``: in a row; ``held``:
     nothing is promoted by itself; ``paused``: nothing is trained; ``finished``: wall-clock time of the
-    last finished job, None before the first."""
+    last finished job, None before the first; ``windows``: labels that rollbacks left out."""
 
     covered: int = 0
     rejections: int = 0
@@ -19,11 +20,13 @@ class Standing:
     paused: bool = False
     finished: float | None = None
     failures: int = 0
+    windows: tuple[Window, ...] = ()
 
 
 def standing(registry: Registry, task: str) -> Standing:
     """Read the history of ``task`` from its start."""
     covered, rejections, failures, held, paused, finished = 0, 0, 0, False, False, None
+    windows: tuple[Window, ...] = ()
     for entry in registry.history(task):
         match entry.kind:
             case "verdict":
@@ -35,12 +38,17 @@ def standing(registry: Registry, task: str) -> Standing:
                 finished, failures = entry.time, failures + 1
             case "promoted":
                 held = bool(entry.details.get("hold", False))
+                if entry.details.get("with_labels", False):
+                    windows = tuple(replace(window, active=False) for window in windows)
             case "rolled_back":
                 held = True
+                since = entry.details.get("without_labels_since")
+                if since is not None:
+                    windows = (*windows, Window(float(since), entry.time))
             case "paused":
                 paused = True
             case "resumed":
                 paused = False
             case _:
                 pass
-    return Standing(covered, rejections, held, paused, finished, failures)
+    return Standing(covered, rejections, held, paused, finished, failures, windows)

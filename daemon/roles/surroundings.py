@@ -32,7 +32,7 @@ class Surroundings:
     strategies: Callable[[TaskConfig], Sequence[Strategy]]
     """Makes a task's strategies, to ask them what they want replayed."""
     announce: Callable[[str, Mapping[str, Any]], None]
-    """(kind, details) of every promotion, rejection and rollback, for the versions topic."""
+    """(kind, details) of every promotion, rejection and rollback, for the versions topic. Raises nothing."""
     fold_batch: int
     snapshot_s: float
     keep_versions: int

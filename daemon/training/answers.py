@@ -5,7 +5,7 @@ The trainer answers as the predictor does, so that the gate judges what would re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +50,12 @@ class HeadOutputs:
         )
 
 
-def load_fast(directory: Path) -> Fast | None:
+def load_fast(directory: Path, counts_as_class: Callable[[str, int], bool]) -> Fast | None:
     """The champion's HeadState of a job, solved; None where the job has none."""
     if state_cursor(directory) is None:
         return None
     weight = load_weights(directory)[1] if weights_stamp(directory) is not None else DEFAULT_BLEND
-    return Fast(load_state(directory).weights(), weight)
+    return Fast(load_state(directory).weights(counts_as_class), weight)
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ import resource
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +32,10 @@ from daemon.heads.ports import HeadState
 from daemon.heads.store import save_state, save_weights
 from daemon.models.tokens import Tokenizer
 from daemon.models.tuned import TunedModel, save_tuned
+from daemon.registry.lineage import write_lineage
 from daemon.tasks import get_task
 from daemon.tasks.base import Floats, Task
+from daemon.tasks.labels import is_class
 from daemon.training.answers import Fast, load_fast, run_heads
 from daemon.training.candidate import Parent, make_candidate, read_meta
 from daemon.training.context import LoopContext
@@ -99,6 +102,8 @@ class Attempt:
             with progress.phase("save"):
                 save_tuned(model, config.tune, version)
                 self._save_strategies(version, strategies)
+                taught = {event.id for name in ("new", "pool", "refit") for event in self._rows[name]}
+                write_lineage(version, parent.path, taught)
                 if state is not None and fast is not None:
                     save_state(version / "fast", state)
                     save_weights(version / "fast", fast.weights, fast.blend)
@@ -170,8 +175,9 @@ class Attempt:
         progress: Progress,
     ) -> tuple[Fast | None, Scores]:
         """Both models on both splits; the candidate's blend is chosen on validation first."""
-        before = load_fast(self._directory / "fast")
-        weights = None if state is None else state.weights()
+        counts = partial(is_class, cfg=self._config.labels)
+        before = load_fast(self._directory / "fast", counts)
+        weights = None if state is None else state.weights(counts)
         fast: Fast | None = None
         made = Scores({}, {})
         for split in ("validation", "holdout"):

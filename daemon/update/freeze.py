@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -14,6 +15,7 @@ from daemon.errors import StoreFull
 from daemon.events import Split, StoredEvent
 from daemon.registry.version import Version
 from daemon.tasks.base import TaskSchema
+from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
 from strategies.base import PlanStats, Strategy
 
@@ -38,21 +40,25 @@ def freeze(
     reason: str,
     created: float,
     seed: int,
+    windows: Sequence[Window] = (),
 ) -> UpdateJob:
-    """Everything up to ``cursor``; what came after ``since_seq`` is new. Accepted predictions are left out.
+    """Everything up to ``cursor`` that is eligible; what came after ``since_seq`` is new. ``windows``: labels
+    that a rollback left out.
 
     Raises StoreFull where the disk has no room for the job and its candidate.
     """
     task = parent.meta.task
     limit = config.update.max_new_events
-    new = _given(buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit))
-    known = buffer.stats(task)
-    pool = _pool(buffer, task, config, new, known.labels, strategies, cursor, seed)
-    validation = _given(buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS))
-    holdout = _holdout(buffer, task, cursor)
+    eligible = Eligible(config.labels, schema, buffer.stats(task).labels, windows)
+    taught = partial(_those, eligible.teaches)
+    new = taught(buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit))
+    pool = _pool(buffer, task, config, new, eligible, strategies, cursor, seed)
+    validation = taught(buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS))
+    holdout = _holdout(taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * MAX_HOLDOUT_ROWS)))
     refit: Sequence[StoredEvent] = ()
     if not isinstance(config.head, NoHead):
-        refit = _given(buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor))
+        drawn = buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor)
+        refit = _those(eligible.known, drawn)
     rows = {"new": new, "pool": pool, "validation": validation, "holdout": holdout, "refit": refit}
     directory.parent.mkdir(parents=True, exist_ok=True)
     _check_room(directory.parent, [event for part in rows.values() for event in part], parent)
@@ -62,19 +68,19 @@ def freeze(
         task=task,
         parent=parent.id,
         cursor=cursor,
-        labels=_labels(old, config, schema, [*new, *pool, *refit]),
+        labels=_labels(old, config, schema, [*new, *pool, *filter(eligible.teaches, refit)]),
         old_labels=len(old),
         seed=seed,
         created=created,
         config=config.model_dump(mode="json"),
         reason=reason,
+        left_out=tuple((window.since, window.until, window.active) for window in windows),
     )
     return write_job(directory, job, rows, parent.path, fast_dir)
 
 
-def _given(events: Sequence[StoredEvent]) -> list[StoredEvent]:
-    """Without our own suggestions (``source: prediction``): they neither teach nor measure."""
-    return [event for event in events if event.source != "prediction"]
+def _those(eligible: Callable[[StoredEvent], bool], events: Iterable[StoredEvent]) -> list[StoredEvent]:
+    return [event for event in events if eligible(event)]
 
 
 def _labels(
@@ -93,7 +99,7 @@ def _pool(
     task: str,
     config: TaskConfig,
     new: Sequence[StoredEvent],
-    counts: Mapping[str, int],
+    eligible: Eligible,
     strategies: Sequence[Strategy],
     cursor: int,
     seed: int,
@@ -102,8 +108,8 @@ def _pool(
     fresh = {event.id for event in new}
     stats = PlanStats(
         new_events=len(new),
-        stored_events=max(0, sum(counts.values()) - len(new)),
-        labels=counts,
+        stored_events=max(0, sum(eligible.counts.values()) - len(new)),
+        labels=eligible.counts,
         epochs=config.training.epochs,
         batch_size=config.training.batch_size,
         seed=seed,
@@ -115,14 +121,13 @@ def _pool(
             drawn = buffer.sample(
                 task, wanted + len(new), balanced=request.policy == "balanced", seed=seed, before_seq=cursor
             )
-            old = [event for event in _given(drawn) if event.id not in fresh]
+            old = [event for event in _those(eligible.teaches, drawn) if event.id not in fresh]
             chosen.update((event.id, event) for event in old[:wanted])
     return list(chosen.values())
 
 
-def _holdout(buffer: BufferReader, task: str, cursor: int) -> Sequence[StoredEvent]:
+def _holdout(rows: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
     """At most 2,000 rows: all of them, or half recent and half balanced over classes."""
-    rows = _given(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * MAX_HOLDOUT_ROWS))
     if len(rows) <= MAX_HOLDOUT_ROWS:
         return rows
     half = MAX_HOLDOUT_ROWS // 2

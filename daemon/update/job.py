@@ -37,7 +37,7 @@ from daemon.events import Input, LabelValue, Split, StoredEvent
 class UpdateJob:
     """The manifest. ``labels``: the class list the candidate will have (the parent's first, in order);
     ``old_labels``: how many of them the parent had; ``config`` is ``TaskConfig.model_dump(mode="json")``;
-    ``cursor``: the last change covered."""
+    ``cursor``: the last change covered; ``left_out``: (since, until, active) of labels that rollbacks left out."""
 
     id: str
     task: str
@@ -51,6 +51,7 @@ class UpdateJob:
     reason: str
     counts: Mapping[str, int] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[tuple[float, float, bool], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def read_job(directory: Path, *, verify: bool = True) -> UpdateJob:
     """Raises TrainingError for a job that is not complete or whose files differ from its manifest."""
     try:
         content = orjson.loads((directory / MANIFEST).read_bytes())
-        job = UpdateJob(**{**content, "labels": tuple(content["labels"])})
+        windows = tuple((since, until, active) for since, until, active in content.get("left_out", ()))
+        job = UpdateJob(**{**content, "labels": tuple(content["labels"]), "left_out": windows})
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise TrainingError(f"{directory / MANIFEST} is not a job: {error}") from error
     if verify:

@@ -216,6 +216,7 @@ class BufferContract:
         assert "e1" not in {e.id for e in buffer.reader.sample(TASK, 99, balanced=False, seed=0)}
         assert [lt.origin.offset for _, lt in buffer.writer.outbox(9)] == [2]
         last = buffer.changes()[-1]
+        assert buffer.reader.last_erasure(TASK) == last.seq
         assert (last.kind, last.event.input, last.previous_label) == (ChangeKind.ERASE, Input("text 1"), "c1")
         # When a head has still to pass it, Then it stays
         buffer.writer.maintain({TASK: last.seq - 1})
@@ -224,8 +225,26 @@ class BufferContract:
         buffer.writer.maintain({TASK: last.seq})
         assert {c.event.id for c in buffer.changes()} == {"e0", "e2", "e3", "e4"}
         assert buffer.reader.last_seq(TASK) == last.seq
+        assert buffer.reader.last_erasure(TASK) == 0
         assert buffer.outcomes(arrival("e1", "text 1", "c1", at=99), delete("e1")) == {"ignored": 1, "duplicate": 1}
         assert buffer.reader.stats(TASK).events == 4
+
+    def test_the_whole_log_of_events_labelled_in_a_window(self, start: Open) -> None:
+        # Given labels of second 10 and 20, one of them a correction, one without a log in the window, one erased
+        buffer = start()
+        buffer.put(arrival("a", "text a", "x", at=10), arrival("b", "text b", "x", at=10))
+        buffer.put(arrival("c", "text c", "y", at=20), arrival("d", "text d", "y", at=20))
+        buffer.put(arrival("a", "text a", "y", at=20, offset=1), arrival("a", "text a2", at=30, offset=2))
+        buffer.put(delete("d", offset=9))
+        # When one asks for a window
+        found = {logs[0].event.id: logs for logs in buffer.reader.labelled_between(TASK, 20, 21)}
+        # Then each event of it comes with all its changes, as the tail has them
+        assert {name: [c.kind for c in logs] for name, logs in found.items()} == {
+            "a": [ChangeKind.LABEL, ChangeKind.REVISE, ChangeKind.INPUT],
+            "c": [ChangeKind.LABEL],
+        }
+        assert found["a"] == [change for change in buffer.changes() if change.event.id == "a"]
+        assert list(buffer.reader.labelled_between(TASK, 21, 30)) == []
 
     def test_an_event_erased_before_it_came_never_comes(self, start: Open) -> None:
         buffer = start()

@@ -71,10 +71,6 @@ def test_loopback_needs_none(host: str) -> None:
 @pytest.mark.parametrize(
     ("sets", "line"),
     [
-        (
-            ["tasks.support.labels.mode=quarantine"],
-            "tasks.support.labels.mode = 'quarantine' (--set): not built yet: use open, or closed with labels.known",
-        ),
         (["stream.kind=kafka"], "stream.kind = 'kafka' (--set): not built yet: use embedded"),
         (
             ["defaults.split.validation_ratio=0.5", "defaults.split.holdout_ratio=0.5"],

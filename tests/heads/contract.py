@@ -122,6 +122,17 @@ class HeadContract:
         answer = weights.probabilities(features(50)[None])
         assert weights.labels[int(answer.argmax())] == "unheard"
 
+    def test_labels_known_too_little_are_kept_and_do_not_answer(self) -> None:
+        # Given a class with three members and one with a single one
+        state = self.play([("add", i, 0, 0) for i in range(3)] + [("add", 9, 0, 1)])
+        # When it is solved for classes of two members and more
+        weights = state.weights(lambda label, members: members >= 2)
+        # Then the single one answers nothing, and is a class with its second member
+        assert weights.labels == (LABELS[0],)
+        assert weights.probabilities(features(9)[None]).shape == (1, 1)
+        state.add(key(10), "e", LABELS[1], features(10))
+        assert state.weights(lambda label, members: members >= 2).labels == (LABELS[0], LABELS[1])
+
     def test_answers_are_probabilities(self) -> None:
         # Given a state with classes
         weights = self.play([("add", i, 0, i % 4) for i in range(8)]).weights()

@@ -154,7 +154,7 @@ def test_given_commands_when_sent_then_they_reach_the_learner(services: FakeServ
     assert http.put("/v1/tasks/support/champion", json={"version": "000002", "hold": True}).status_code == 200
     assert http.post("/v1/tasks/mood/train", json={}).json() == {"done": "train_now"}
     assert services.commands == [
-        ("promote", "support", {"version": "000002", "hold": True}),
+        ("promote", "support", {"version": "000002", "hold": True, "with_labels": False}),
         ("train_now", "mood", {}),
     ]
 

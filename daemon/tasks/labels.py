@@ -1,4 +1,4 @@
-"""Which labels are let in (``labels`` of a task). Pure; the ingest role asks before it appends."""
+"""Which labels are let in (``labels`` of a task), and which of them count as classes. Pure; free of torch."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def admit(label: LabelValue, known_counts: Mapping[str, int], cfg: Labels) -> No
 
 
 def is_class(name: str, rows: int, cfg: Labels) -> bool:
-    """Whether a label with so many rows counts as a class: in ``quarantine`` an unknown one only from
-    ``labels.min_count`` rows on."""
+    """Whether a label with so many train rows counts as a class: in ``quarantine`` an unknown one only
+    from ``labels.min_count`` rows on. Asked by who answers and who teaches; the events are kept all the same."""
     return cfg.mode != "quarantine" or name in cfg.known or rows >= cfg.min_count

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from daemon.buffer.policy import admit, is_class
 from daemon.config.task import Labels
 from daemon.errors import DecodeError
+from daemon.tasks.labels import admit, is_class
 
 
 def test_open_lets_new_labels_in() -> None:
