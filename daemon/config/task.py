@@ -171,6 +171,8 @@ class Gate(Section):
     never, or always."""
     margin: Ratio = 0.01
     """How much lower the candidate may be and still count as non-inferior."""
+    old_classes_margin: Ratio = 0.03
+    """The same on the classes that the champion's tuned head knew: each new class takes a little from them."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """One-sided, of the paired bootstrap."""
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000

@@ -4,7 +4,7 @@ Paired bootstrap (Efron 1979) over rows: the same resampled rows for both, one-s
 ``gate.confidence``. Checks:
 
 * ``overall``: candidate - champion is not below -margin;
-* ``old_classes``: the same on rows whose class the champion's tuned head knew;
+* ``old_classes``: the same, with a margin of its own, on rows whose class the champion's tuned head knew;
 * ``negative_flips``: the share of rows that got worse is not above its maximum (Yan et al. 2021).
 
 The first two have three ends: the lower bound clears -margin (passed), the upper bound does not reach it
@@ -86,12 +86,11 @@ def judge(
         few = f"only {len(holdout)} holdout rows of {config.min_rows}"
         checks = [bench.by_policy("overall", holdout + validation, few, allowance=0.0)]
     else:
-        checks = [bench.non_inferior("overall", holdout, validation, allowance=0.0)]
-        old = holdout.of(old_labels)
+        checks = [bench.non_inferior("overall", holdout, validation, margin=config.margin, allowance=0.0)]
+        old, margin = holdout.of(old_labels), config.old_classes_margin
         if len(old):
-            checks.append(
-                bench.non_inferior("old_classes", old, validation.of(old_labels), allowance=config.margin, stream=1)
-            )
+            known = validation.of(old_labels)
+            checks.append(bench.non_inferior("old_classes", old, known, margin=margin, allowance=margin, stream=1))
         checks.append(bench.flips(holdout))
     refuted = any(check.conclusive and not check.passed for check in checks)
     open_ = any(not check.conclusive for check in checks)
@@ -112,9 +111,12 @@ class _Bench:
     config: Gate
     seed: int
 
-    def non_inferior(self, name: str, holdout: Pair, validation: Pair, *, allowance: float, stream: int = 0) -> Check:
+    def non_inferior(
+        self, name: str, holdout: Pair, validation: Pair, *, margin: float, allowance: float, stream: int = 0
+    ) -> Check:
+        """``allowance``: how much lower the point estimate may be where the bounds cannot tell."""
         lower, upper = self._bounds(holdout, stream)
-        limit = -self.config.margin
+        limit = -margin
         said = (
             f"{name}: {self.aggregate(holdout.champion):.4f} -> {self.aggregate(holdout.candidate):.4f} "
             f"({self._difference(holdout):+.4f}) on {len(holdout)} rows, "

@@ -26,7 +26,11 @@ def test_given_versions_when_asked_then_those_that_saw_the_event_and_their_desce
     first = publish(registry, tmp_path, tmp_path / "none", ["a", "b"])
     second = publish(registry, tmp_path, first, ["c"])
     publish(registry, tmp_path, second, [])
-    assert [version.id for version in trained_on(registry, "support", ["b", "nobody"])] == ["000001", "000002", "000003"]
+    assert [version.id for version in trained_on(registry, "support", ["b", "nobody"])] == [
+        "000001",
+        "000002",
+        "000003",
+    ]
     assert [version.id for version in trained_on(registry, "support", ["c"])] == ["000002", "000003"]
     assert trained_on(registry, "support", ["nobody"]) == []
     assert trained_on(registry, "other", ["a"]) == []

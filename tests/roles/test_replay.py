@@ -50,9 +50,7 @@ def test_an_erasure_always_counts_and_suggestions_never_do() -> None:
     assert lesson(change(1, ChangeKind.LABEL, "x", 5, source="prediction"), []) is None
 
 
-STEPS = st.lists(
-    st.tuples(st.sampled_from("abr"), st.integers(0, 29), st.sampled_from("tuv")), min_size=1, max_size=8
-)
+STEPS = st.lists(st.tuples(st.sampled_from("abr"), st.integers(0, 29), st.sampled_from("tuv")), min_size=1, max_size=8)
 
 
 @given(STEPS)
