@@ -24,7 +24,10 @@
     │   ├── NonFiniteLoss
     │   ├── TrainingTimeout
     │   └── TrainingOutOfMemory
-    └── CommandRefused          a control command that cannot be carried out now
+    ├── CommandRefused          a control command that cannot be carried out now
+    ├── QueueFull               too many requests wait: try again in a moment
+    ├── NotServing              no model of that task is loaded yet, or the predictor is closing
+    └── PredictionFailed        the model raised on this input; the log has the traceback
 
 Each message names the key or file, the value found, and the mend.
 """
@@ -131,4 +134,16 @@ class TrainingOutOfMemory(TrainingError):
 
 
 class CommandRefused(RetaindError):
+    pass
+
+
+class QueueFull(RetaindError):
+    pass
+
+
+class NotServing(RetaindError):
+    pass
+
+
+class PredictionFailed(RetaindError):
     pass

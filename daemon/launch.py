@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import structlog
 
 from daemon.app import Rooms, make_ingest, make_learner
 from daemon.config.models import Config
-from daemon.durable import write_atomically
+from daemon.health import RoleDoor, write_door
 from daemon.metrics import PrometheusObserver, prepare_multiprocess
 from daemon.process import die_with_parent
 from daemon.roles.control import Control
@@ -39,15 +37,20 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def run_ingest(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
+Ready = Callable[[], None]
+"""Called once a role does its work."""
+
+
+def run_ingest(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: bool = False) -> None:
     """Records into the buffer. Never imports torch."""
     with RoleLock(rooms.paths.root, "ingest").acquire(standby=standby, stop=stop):
         role = make_ingest(rooms, rooms.source(), rooms.sink())
+        ready()
         log.info("ready", role="ingest")
         role.run(stop)
 
 
-def run_learn(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
+def run_learn(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: bool = False) -> None:
     """Folds, trains, judges, swaps."""
     from daemon.roles.learn import LearnRole
 
@@ -63,6 +66,7 @@ def run_learn(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> 
         }
         role = LearnRole(make, rooms.registry, rooms.clock, Control(rooms.paths.control))
         role.open()
+        ready()
         log.info("ready", role="learn")
         role.run(stop)
 
@@ -73,7 +77,7 @@ def wait_for_buffer(rooms: Rooms, stop: threading.Event) -> None:
         pass
 
 
-def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -> None:
+def run_predict(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: bool = False) -> None:
     """Answers the stream's requests and HTTP."""
     from daemon.doors import Doors
     from daemon.http.app import create_app, serve
@@ -103,7 +107,8 @@ def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -
     token = config.http.token.get_secret_value() if config.http.token else None
     checks = rules(config.http.host, token, config.http.max_body_bytes, config.http.timeout_s)
     server = serve(create_app(doors, checks), config.http.host, config.http.port)
-    write_door(rooms.paths.root, config.http.host, server.port)
+    write_door(rooms, "http.json", server.port)
+    ready()
     watcher.start()
     requests = threading.Thread(target=_when_ready, args=(watcher, loop, stop), name="requests")
     requests.start()
@@ -113,11 +118,6 @@ def run_predict(rooms: Rooms, stop: threading.Event, *, standby: bool = False) -
     server.close()
     watcher.close()
     predictor.close()
-
-
-def write_door(state_dir: Path, host: str, port: int) -> None:
-    """``http.json``: where the daemon listens, for who asked for a free port."""
-    write_atomically(state_dir / "http.json", json.dumps({"host": host, "port": port}).encode())
 
 
 def _when_ready(watcher: Any, loop: Any, stop: threading.Event) -> None:
@@ -145,7 +145,13 @@ def launch(config: Config, role: str, *, standby: bool, supervised: bool) -> Non
     if supervised:
         die_with_parent()
     stop = stop_on_signals()
-    ROLES[role](Rooms.make(config, observer=PrometheusObserver(list(config.tasks))), stop, standby=standby)
+    observer = PrometheusObserver(list(config.tasks))
+    rooms = Rooms.make(config, observer=observer)
+    if supervised or role == "predict":
+        ROLES[role](rooms, stop, lambda: None, standby=standby)
+        return
+    with RoleDoor(rooms, role, observer, standby=standby) as door:
+        ROLES[role](rooms, stop, door.is_ready, standby=standby)
 
 
 def supervise(config: Config, commands: Mapping[str, list[str]]) -> int:

@@ -47,11 +47,20 @@ class Learn(Section):
     """Versions kept besides those that an alias names."""
 
 
+class RolePorts(Section):
+    ingest: Annotated[int, Field(ge=0, le=65535)] = 8091
+    """0: a free port (``http-ingest.json`` in the state directory tells which)."""
+    learn: Annotated[int, Field(ge=0, le=65535)] = 8092
+    """0: a free port (``http-learn.json``)."""
+
+
 class Http(Section):
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs ``token_file``."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8090
     """0: a free port."""
+    role_ports: RolePorts = RolePorts()
+    """Where a role that was started alone (``--role``) answers /livez, /readyz and /metrics; predict uses ``port``."""
     token_file: Path | None = None
     """File with the token that writes need (or RETAIND_HTTP_TOKEN in the environment)."""
     token: SecretStr | None = None

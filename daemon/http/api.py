@@ -11,12 +11,13 @@ from typing import Any
 import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from daemon.events import Input
+from daemon.http.health import Health
 from daemon.http.openapi import MAX_INSTANCES, describe
-from daemon.http.problems import Problem, problem
+from daemon.http.problems import Problem
 from daemon.http.services import Services
 from daemon.stream.rfc3339 import parse_time
 
@@ -33,9 +34,7 @@ class Api:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/livez", self.livez),
-            Route("/readyz", self.readyz),
-            Route("/metrics", self.metrics),
+            *Health(self._services).routes(),
             Route("/openapi.json", self.openapi),
             Route("/v1/predict", self.predict, methods=["POST"]),
             Route("/v1/events", self.events, methods=["POST"]),
@@ -50,29 +49,11 @@ class Api:
             Route("/v1/buffer", self.buffer),
         ]
 
-    # -- health ---------------------------------------------------------------------------------
-
-    async def livez(self, request: Request) -> Response:
-        """The process answers."""
-        return JSONResponse({"live": True})
-
-    async def readyz(self, request: Request) -> Response:
-        """Every task has a version that answers; 503 until then."""
-        ready, details = await run_in_threadpool(self._services.ready)
-        if ready:
-            return JSONResponse(dict(details))
-        return problem(503, "not every task has a version that answers yet", {"Retry-After": "1"}, details)
-
-    async def metrics(self, request: Request) -> Response:
-        """Prometheus text."""
-        text = await run_in_threadpool(self._services.metrics)
-        return PlainTextResponse(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+    # -- answers and events ---------------------------------------------------------------------
 
     async def openapi(self, request: Request) -> Response:
         """This list of routes, as OpenAPI."""
         return JSONResponse(describe(self.routes()))
-
-    # -- answers and events ---------------------------------------------------------------------
 
     async def predict(self, request: Request) -> Response:
         """Answer one input, or up to 256 as ``instances``."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from daemon.errors import ConfigError, RetaindError
 from daemon.http.api import Api
 from daemon.http.auth import Doorkeeper, Rules
+from daemon.http.health import Health, Healthy
 from daemon.http.problems import HANDLERS
 from daemon.http.services import Services
 
@@ -25,6 +26,11 @@ def create_app(services: Services, checks: Rules) -> ASGIApp:
     """Routes behind the doorkeeper; every failure is a problem document."""
     inner = Starlette(routes=Api(services, checks.timeout_s).routes(), exception_handlers=dict(HANDLERS))
     return Doorkeeper(inner, checks)
+
+
+def create_health_app(services: Healthy, checks: Rules) -> ASGIApp:
+    """Only ``/livez``, ``/readyz`` and ``/metrics``, for a role that runs alone."""
+    return Doorkeeper(Starlette(routes=Health(services).routes(), exception_handlers=dict(HANDLERS)), checks)
 
 
 @dataclass(slots=True)
@@ -41,8 +47,8 @@ class Serving:
         self._thread.join()
 
 
-def serve(app: ASGIApp, host: str, port: int) -> Serving:
-    """Listen and return once requests are answered. Raises ConfigError where the address is taken."""
+def serve(app: ASGIApp, host: str, port: int, key: str = "http.port") -> Serving:
+    """Listen and return once requests are answered. Raises ConfigError, naming ``key``, where the address is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -50,7 +56,7 @@ def serve(app: ASGIApp, host: str, port: int) -> Serving:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
-        raise ConfigError(f"http.port: {host}:{port} cannot be bound: {error.strerror}; choose another") from error
+        raise ConfigError(f"{key}: {host}:{port} cannot be bound: {error.strerror}; choose another") from error
     config = uvicorn.Config(
         app,
         log_config=None,

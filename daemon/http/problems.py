@@ -14,12 +14,14 @@ from starlette.responses import JSONResponse, Response
 from daemon.errors import (
     CommandRefused,
     DecodeError,
+    NotServing,
+    PredictionFailed,
+    QueueFull,
     RetaindError,
     StreamUnavailable,
     UnknownVersion,
     VersionError,
 )
-from daemon.serving.predictor import NotServing, PredictionFailed, QueueFull
 
 log = structlog.get_logger(__name__)
 

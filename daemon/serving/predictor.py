@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import structlog
 
 from daemon.clock import Clock, SystemClock
-from daemon.errors import RetaindError
+from daemon.errors import NotServing, PredictionFailed, QueueFull
 from daemon.events import Input
 from daemon.observe import NullObserver, Observer
 from daemon.serving.batching import pieces, tokens
@@ -34,18 +34,6 @@ log = structlog.get_logger(__name__)
 Answers = Sequence[Mapping[str, Any]]
 Kind = tuple[str, int]
 """(task, top_k): what can share a batch."""
-
-
-class QueueFull(RetaindError):
-    """Too many requests wait; try again in a moment."""
-
-
-class NotServing(RetaindError):
-    """No model of that task is loaded yet, or the predictor is closing."""
-
-
-class PredictionFailed(RetaindError):
-    """The model raised on this input; the log has the traceback."""
 
 
 class Servable(Protocol):

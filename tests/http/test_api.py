@@ -13,11 +13,10 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from daemon.errors import CommandRefused, ConfigError, UnknownVersion
+from daemon.errors import CommandRefused, ConfigError, QueueFull, UnknownVersion
 from daemon.events import Input
 from daemon.http.app import Serving, create_app, serve
 from daemon.http.auth import Rules, rules
-from daemon.serving.predictor import QueueFull
 
 JSON = {"content-type": "application/json"}
 HEAD = "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"

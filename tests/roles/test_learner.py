@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,9 +16,12 @@ from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import SystemClock
 from daemon.config.models import BufferConfig
 from daemon.config.paths import StatePaths
-from daemon.config.task import TaskConfig
-from daemon.errors import StoreFull
+from daemon.config.task import Labels, TaskConfig
+from daemon.errors import CommandRefused, StoreFull
+from daemon.events import Input
+from daemon.heads.store import state_cursor
 from daemon.observe import NullObserver
+from daemon.registry.lineage import trained_on
 from daemon.registry.store import FileRegistry
 from daemon.roles import learner as learning
 from daemon.roles.commands import COMMANDS
@@ -28,7 +32,8 @@ from daemon.tasks.schema import get_schema
 from daemon.testing import FakeClock
 from daemon.training.attempt import Attempt
 from daemon.update.executor import RunState, RunStatus
-from tests.buffer.support import TASK, HandClock, Opened, arrival, retract
+from daemon.update.job import read_rows
+from tests.buffer.support import TASK, HandClock, Opened, arrival, delete, retract
 from tests.models.bases import tiny
 
 Mischief = Callable[[Path], None]
@@ -279,3 +284,167 @@ def test_given_versions_beyond_the_kept_ones_when_retired_then_their_heads_go_to
     assert {bench.champion, bench.registry.alias(TASK, "previous")} <= versions
     assert "000001" not in versions
     assert {path.name for path in (bench.paths.heads / TASK).iterdir()} <= versions
+
+
+def answer(bench: Bench, text: str) -> tuple[str, ...]:
+    """The classes that the fast head answers with, likeliest first."""
+    fast = bench.learner.fast
+    assert fast.state is not None
+    weights = fast.weights(fast.state)
+    (row,) = weights.probabilities(np.asarray(fast.served.features([Input(text=text)], 1), np.float32))
+    return tuple(weights.labels[i] for i in np.argsort(-row))
+
+
+def test_given_a_quarantine_when_a_label_is_rare_then_it_is_no_class_of_either_head(bench: Bench) -> None:
+    # Given two events with a mistyped label among others
+    bench.config = bench.config.model_copy(update={"labels": Labels(mode="quarantine", min_count=3)})
+    bench.learner = bench.open()
+    bench.buffer.put(*(arrival(f"typo{i}", f"a {i} typo", "clas 1", offset=900 + i) for i in range(2)))
+    bench.label(9)
+    bench.settle()
+    # Then neither the fast head nor the version trained meanwhile has that class, and its events are kept
+    assert bench.champion == "000002"
+    assert set(answer(bench, "a typo")) == {"class 0", "class 1", "class 2"}
+    assert set(bench.learner.fast.served.labels) == {"class 0", "class 1", "class 2"}
+    assert bench.buffer.reader.stats(TASK).labels["clas 1"] == 2
+    # When a third comes, then it is a class at once, from all three, although the encoder was updated in between
+    bench.buffer.put(arrival("typo2", "a 2 typo", "clas 1", offset=950))
+    bench.settle()
+    assert "clas 1" in answer(bench, "a typo")
+    # And the next version has it too
+    bench.label(9)
+    bench.settle()
+    assert bench.champion == "000003"
+    assert "clas 1" in bench.learner.fast.served.labels
+
+
+def test_given_events_of_quarantined_labels_only_when_stepping_then_no_update_starts(bench: Bench) -> None:
+    bench.config = bench.config.model_copy(update={"labels": Labels(mode="quarantine", min_count=3)})
+    bench.learner = bench.open()
+    bench.buffer.put(*(arrival(f"t{i}", f"text {i}", f"label {i}", offset=900 + i) for i in range(8)))
+    bench.settle()
+    assert bench.executor.started == 0
+    assert bench.learner.fast.cursor == bench.buffer.reader.last_seq(TASK)
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_given_wrong_labels_when_rolled_back_without_them_then_they_are_in_no_answer_and_no_update(
+    bench: Bench, restart: bool
+) -> None:
+    # Given two versions, and then labels of an hour that turn out to be wrong: new ones and corrections
+    bench.label(8)
+    bench.settle()
+    served, (first,) = bench.champion, bench.label(1)
+    bench.settle()
+    clean = answer(bench, "the card is lost 0"), sums(bench)
+    bench.buffer.put(arrival("w0", "wrong as can be", "wrong", offset=800, at=5000.0))
+    bench.buffer.put(arrival(first, label="wrong", offset=801, at=5001.0))
+    bench.settle()
+    assert "wrong" in answer(bench, "the card is lost 0")
+    # When someone promotes another version and rolls back without the labels of that hour
+    COMMANDS["promote"](bench.registry, bench.clock, TASK, {"version": "000001", "hold": True}, "me", "")
+    bench.settle()
+    bench.clock.advance(9000)
+    COMMANDS["rollback"](bench.registry, bench.clock, TASK, {"without_labels_since": 4000.0}, "me", "wrong import")
+    if restart:
+        bench.learner = bench.open()
+    bench.settle()
+    # Then the version answers as if they had never come: what was corrected counts for what it was before
+    assert bench.champion == served
+    assert answer(bench, "the card is lost 0") == clean[0]
+    assert sums(bench) == pytest.approx(clean[1])
+    # And later updates know nothing of them
+    assert all("wrong" not in row.decode() for row in rows_of_a_new_job(bench))
+    # When they are taken in again, then they count again
+    args = {"version": "000001", "hold": True, "with_labels": True}
+    COMMANDS["promote"](bench.registry, bench.clock, TASK, args, "me", "they were right")
+    bench.settle()
+    assert "wrong" in answer(bench, "the card is lost 0")
+
+
+def sums(bench: Bench) -> list[float]:
+    state = bench.learner.fast.state
+    assert state is not None
+    counts = {label: int(n) for label, n in zip(state.metadata()["labels"], state.tensors()["counts"], strict=True)}
+    return [float(counts.get(f"class {i}", 0)) for i in range(3)]
+
+
+def rows_of_a_new_job(bench: Bench) -> list[bytes]:
+    bench.executor.running = True
+    bench.label(8)
+    bench.settle()
+    assert bench.learner.updating
+    job = max(path for path in bench.paths.jobs.iterdir())
+    rows = [line for path in job.glob("*.jsonl") for line in path.read_bytes().splitlines()]
+    assert rows
+    bench.executor.running = False
+    bench.settle()
+    return rows
+
+
+def test_given_a_rollback_without_labels_of_the_future_when_asked_then_it_is_refused(bench: Bench) -> None:
+    bench.label(8)
+    bench.settle()
+    with pytest.raises(CommandRefused, match="must lie before now"):
+        COMMANDS["rollback"](bench.registry, bench.clock, TASK, {"without_labels_since": 1e12}, "me", "")
+    assert bench.champion == "000002"
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_given_a_job_that_holds_an_event_when_it_is_erased_then_the_job_is_cancelled_and_another_starts(
+    bench: Bench, restart: bool
+) -> None:
+    # Given a training that runs
+    bench.executor.running = True
+    ids = bench.label(8)
+    bench.settle()
+    # When one of its events is erased (and the daemon dies before it has noticed, or not)
+    bench.buffer.put(delete(ids[2], offset=900))
+    if restart:
+        bench.learner.fast.fold(64)
+        bench.learner.snapshot()
+        bench.learner = bench.open()
+    bench.settle()
+    # Then its rows are gone from the disk, and the next job has the other events
+    assert "job_cancelled" in bench.kinds()
+    assert not list((bench.paths.jobs / "000001").glob("*.jsonl"))
+    held = {event.id for event in read_rows(bench.paths.jobs / "000002", "new")}
+    assert held == set(ids) - {ids[2]}
+    bench.executor.running = False
+    bench.settle()
+    assert bench.champion == "000002"
+
+
+def test_given_a_job_without_the_event_when_it_is_erased_then_the_job_goes_on(bench: Bench) -> None:
+    bench.executor.running = True
+    bench.label(8)
+    bench.settle()
+    (late,) = bench.label(1)
+    bench.settle()
+    bench.buffer.put(delete(late, offset=900))
+    bench.settle()
+    assert "job_cancelled" not in bench.kinds()
+    assert bench.learner.updating
+
+
+def test_given_an_erasure_when_another_version_serves_then_the_previous_head_passes_it_too(bench: Bench) -> None:
+    # Given a previous version whose head stands still
+    bench.label(8)
+    bench.settle()
+    ids = bench.label(3)
+    bench.settle()
+    previous = bench.paths.head(TASK, "000001")
+    before = state_cursor(previous)
+    assert bench.registry.alias(TASK, "previous") == "000001"
+    assert before is not None
+    assert before < bench.buffer.reader.last_seq(TASK)
+    # When an event is erased
+    bench.buffer.put(delete(ids[0], offset=900))
+    bench.settle()
+    # Then both heads have passed it, so that its text can be purged; and which versions knew it is told
+    erased = bench.buffer.reader.last_erasure(TASK)
+    assert state_cursor(previous) == erased
+    bench.buffer.writer.maintain({TASK: erased})
+    assert bench.buffer.reader.last_erasure(TASK) == 0
+    assert trained_on(bench.registry, TASK, [ids[0]]) == []
+    assert [version.id for version in trained_on(bench.registry, TASK, ["e0"])] == ["000002"]

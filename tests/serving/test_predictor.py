@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from daemon.serving.predictor import Answers, NotServing, PredictionFailed, Predictor, QueueFull
+from daemon.errors import NotServing, PredictionFailed, QueueFull
+from daemon.serving.predictor import Answers, Predictor
 from strategies.base import Example
 from tests.serving.fakes import CountingObserver, FakeServed, text
 
