@@ -18,6 +18,7 @@ from daemon.buffer.sqlite import SqliteBufferReader
 from daemon.errors import CommandRefused
 from daemon.events import Event, Input
 from daemon.metrics import PrometheusObserver, Sample, StateCollector, render
+from daemon.registry.version import MOVES
 from daemon.roles.control import Control
 from daemon.roles.lag import Lag
 from daemon.roles.overview import task_status, version_row
@@ -131,7 +132,7 @@ class Doors:
             champion = registry.alias(task, "champion")
             if champion is not None:
                 yield "champion_info", (task, champion), 1.0
-                promoted = [e.time for e in registry.history(task) if e.kind in ("promoted", "rolled_back")]
+                promoted = [e.time for e in registry.history(task) if e.kind in MOVES]
                 yield "champion_timestamp_seconds", (task,), promoted[-1]
         reader = self._reader()
         if reader is None:

@@ -43,6 +43,7 @@ def carry_out(rooms: Rooms, kind: str, task: str, args: Mapping[str, Any], why: 
     with lock:
         if kind == "train_now":
             return _train_here(rooms, task, why)
+        rooms.registry.settle(task)
         return COMMANDS[kind](rooms.registry, rooms.clock, task, args, who, why)
 
 

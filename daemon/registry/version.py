@@ -67,6 +67,10 @@ class HistoryEntry:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
+MOVES = ("promoted", "rolled_back")
+"""Kinds of history entries that move the aliases; their details say ``from`` which version."""
+
+
 class Registry(Protocol):
     """Versions, aliases, history. One writer (the learner, or the CLI under ``lock.learn``), many readers.
 
@@ -76,7 +80,8 @@ class Registry(Protocol):
     2. An alias always names a complete version: it is replaced atomically (write, fsync, rename,
        fsync directory).
     3. Nothing that an alias names is deleted.
-    4. ``load`` verifies every SHA-256 and refuses names and formats off the allow-list.
+    4. A promotion or rollback that a crash broke off is finished by ``settle``, or never began.
+    5. ``load`` verifies every SHA-256 and refuses names and formats off the allow-list.
     """
 
     def publish(self, staging: Path, meta: VersionMeta, *, created: float) -> Version:
@@ -98,6 +103,10 @@ class Registry(Protocol):
 
     def rollback(self, task: str, *, who: str, why: str, time: float, details: Mapping[str, Any] | None = None) -> str:
         """champion <- previous; returns it. Raises CommandRefused where there is no previous one."""
+
+    def settle(self, task: str) -> None:
+        """Finish a promotion or rollback that a crash broke off: its history entry stands, so both aliases
+        are set as it says. For the writer, at its start; done again it changes nothing."""
 
     def record(
         self,

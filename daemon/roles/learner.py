@@ -27,7 +27,7 @@ import structlog
 from daemon.config.task import TaskConfig
 from daemon.errors import RetaindError, StoreFull, StreamUnavailable
 from daemon.events import Split
-from daemon.registry.version import Version
+from daemon.registry.version import MOVES, Version
 from daemon.roles.attempts import Attempts, GivenUp
 from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
@@ -73,6 +73,7 @@ class TaskLearner:
         self._considered: tuple[int, float] | None = None
         self._not_before = around.clock.monotonic()
         self._snapshot_at = around.clock.monotonic()
+        around.registry.settle(task)
         self.standing: Standing = standing(around.registry, task)
         self._trigger = Trigger(config.trigger, around.clock, self.standing.finished, self.standing.rejections)
         self.fast = self._open(champion(task, config, around))
@@ -157,9 +158,7 @@ class TaskLearner:
         self.fast = self._open(champion(self.task, self.config, self._around))
         self.standing = standing(self._around.registry, self.task)
         log.info("champion_followed", task=self.task, before=before, champion=self.fast.version.id)
-        last = next(
-            e for e in reversed(self._around.registry.history(self.task)) if e.kind in ("promoted", "rolled_back")
-        )
+        last = next(e for e in reversed(self._around.registry.history(self.task)) if e.kind in MOVES)
         self._announce(last.kind, self.fast.version.id, {"before": before, "who": last.who, "why": last.why})
 
     # -- an update ------------------------------------------------------------------------------

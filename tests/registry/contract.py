@@ -107,6 +107,17 @@ class RegistryContract:
         last = registry.history(TASK)[-1]
         assert (last.kind, last.version, last.who, last.why, last.time) == ("rolled_back", first.id, "me", "bad", 4.0)
 
+    def test_a_registry_at_rest_is_left_as_it_is(self, registry: Registry, tmp_path: Path) -> None:
+        registry.settle(TASK)
+        first, second = publish(registry, tmp_path), publish(registry, tmp_path)
+        registry.promote(TASK, first.id, who="gate", why="", time=1.0)
+        registry.promote(TASK, second.id, who="gate", why="", time=2.0)
+        registry.promote(TASK, second.id, who="me", why="held", time=3.0)
+        before = registry.history()
+        registry.settle(TASK)
+        assert (registry.alias(TASK, "champion"), registry.alias(TASK, "previous")) == (second.id, first.id)
+        assert registry.history() == before
+
     def test_only_complete_versions_of_the_task_are_promoted(self, registry: Registry, tmp_path: Path) -> None:
         made, other = publish(registry, tmp_path), publish(registry, tmp_path, "other")
         with pytest.raises(CommandRefused, match="belongs to task 'other'"):

@@ -11,6 +11,7 @@ import pytest
 
 from daemon.errors import CommandRefused, StoreCorrupt, UnsafeFile, VersionCorrupt, VersionError, VersionIncomplete
 from daemon.registry.store import FileRegistry
+from daemon.registry.version import MOVES
 from tests.registry.contract import TASK, RegistryContract, meta, publish, stage
 
 
@@ -121,6 +122,50 @@ def test_a_crash_in_promotions_and_a_rollback_leaves_a_complete_champion(tmp_pat
 
     crashes(roll_back, check)
     assert FileRegistry(root).alias(TASK, "champion") == ids[0]
+
+
+@pytest.mark.parametrize("move", ["promote", "rollback"])
+def test_a_move_that_a_crash_broke_off_is_finished_at_the_next_start_or_never_began(tmp_path: Path, move: str) -> None:
+    root = tmp_path / "registry"
+    first, second, third = (publish(FileRegistry(root), tmp_path).id for _ in range(3))
+    seen = set()
+
+    def act(step: int) -> None:
+        # Given the second version served and the first to go back to
+        registry = FileRegistry(root)
+        registry.promote(TASK, first, who="me", why="", time=0.0)
+        registry.promote(TASK, second, who="me", why="", time=0.0)
+        # When it is broken off in a move
+        if move == "promote":
+            registry.promote(TASK, third, who="me", why="", time=0.0)
+        else:
+            registry.rollback(TASK, who="me", why="", time=0.0)
+
+    def check() -> None:
+        # Then after the next start both aliases are as the last move of the history says
+        registry = FileRegistry(root)
+        registry.settle(TASK)
+        moves = [entry for entry in registry.history(TASK) if entry.kind in MOVES]
+        if moves:
+            assert registry.alias(TASK, "champion") == moves[-1].version
+            before = moves[-1].details["from"]
+            assert before in (None, moves[-1].version) or registry.alias(TASK, "previous") == before
+            seen.add((registry.alias(TASK, "previous"), registry.alias(TASK, "champion")))
+
+    crashes(act, check)
+    assert (second, third if move == "promote" else first) in seen
+
+
+def test_a_move_onto_a_damaged_version_is_not_finished(registry: FileRegistry, tmp_path: Path) -> None:
+    # Given a promotion of which only the history entry was written
+    first, second = publish(registry, tmp_path), publish(registry, tmp_path)
+    registry.promote(TASK, first.id, who="me", why="", time=0.0)
+    registry.record("promoted", TASK, second.id, who="me", why="", time=0.0, details={"from": first.id})
+    # When its version is damaged
+    (second.path / "labels.json").unlink()
+    registry.settle(TASK)
+    # Then what was served is served on
+    assert registry.alias(TASK, "champion") == first.id
 
 
 def test_a_rollback_to_itself_is_refused(registry: FileRegistry, tmp_path: Path) -> None:
