@@ -173,6 +173,10 @@ class Gate(Section):
     """How much lower the candidate may be and still count as non-inferior."""
     old_classes_margin: Ratio = 0.03
     """The same on the classes that the champion's tuned head knew: each new class takes a little from them."""
+    class_rows: Annotated[int, Field(ge=10)] = 30
+    """A class with so many holdout rows is judged by itself."""
+    class_margin: Ratio = 0.1
+    """A candidate that is shown to lose more than this on any such class fails."""
     confidence: Annotated[float, Field(gt=0.5, lt=1)] = 0.95
     """One-sided, of the paired bootstrap."""
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000

@@ -8,8 +8,9 @@ from safetensors.numpy import load_file
 
 from daemon.config.task import Gate
 from daemon.tasks.base import TaskSchema
-from daemon.update.gate import Pair, judge
+from daemon.update.gate import judge
 from daemon.update.job import JobResult, UpdateJob
+from daemon.update.pair import Pair
 from daemon.update.verdict import Verdict
 
 

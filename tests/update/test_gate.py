@@ -10,7 +10,8 @@ import pytest
 from daemon.config.task import Gate
 from daemon.tasks.base import Floats
 from daemon.tasks.metrics import mean_score
-from daemon.update.gate import Pair, judge
+from daemon.update.gate import judge
+from daemon.update.pair import Pair
 from daemon.update.verdict import Verdict
 
 EMPTY = (np.zeros((0, 1)), np.zeros((0, 1)))
