@@ -16,16 +16,15 @@ from daemon.update.verdict import Check
 
 
 def class_floors(holdout: Pair, scale: Scale, config: Gate, seed: int) -> Check | None:
-    """None where no class has ``gate.class_rows`` rows. Its margin: the largest p-value's distance that is
-    missing or left, of the class that lost most."""
+    """None where no class has ``gate.class_rows`` rows. Its margin: what the class most in danger
+    has left of it."""
     counts = Counter(label for label in holdout.labels if label)
     classes = sorted(label for label, rows in counts.items() if rows >= config.class_rows)
     if not classes:
         return None
     parts = {label: holdout.of({label}) for label in classes}
-    chances = {
-        label: _chance(part, scale, config.class_margin, seed + i) for i, (label, part) in enumerate(parts.items())
-    }
+    margin = config.class_margin
+    chances = {label: _chance(parts[label], scale, margin, seed + place) for place, label in enumerate(classes)}
     worst = min(classes, key=lambda label: (chances[label], scale.difference(parts[label])))
     lost = _rejected(chances, 1 - config.confidence)
     pair = parts[worst]
@@ -33,12 +32,12 @@ def class_floors(holdout: Pair, scale: Scale, config: Gate, seed: int) -> Check 
         f"{worst!r} {scale.aggregate(pair.champion):.4f} -> {scale.aggregate(pair.candidate):.4f} "
         f"on {len(pair)} rows, p {chances[worst]:.4f}"
     )
-    margin = scale.difference(pair) + config.class_margin
+    left = scale.difference(pair) + margin
     if lost:
         others = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        return Check("classes", False, margin, f"classes: {said}{others}: lost more than {config.class_margin:g}")
-    reason = f"classes: none of {len(classes)} has shown to lose more than {config.class_margin:g}; nearest {said}"
-    return Check("classes", True, margin, reason)
+        return Check("classes", False, left, f"classes: {said}{others}: lost more than {margin:g}")
+    reason = f"classes: none of {len(classes)} has shown to lose more than {margin:g}; nearest {said}"
+    return Check("classes", True, left, reason)
 
 
 def _chance(pair: Pair, scale: Scale, margin: float, seed: int) -> float:

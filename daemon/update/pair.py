@@ -72,6 +72,5 @@ class Scale:
     def _draw(self, pair: Pair, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         for start in range(0, self.resamples, AT_ONCE):
             drawn = rng.integers(0, len(pair), (min(AT_ONCE, self.resamples - start), len(pair)))
-            yield np.array(
-                [self.aggregate(pair.candidate[rows]) - self.aggregate(pair.champion[rows]) for rows in drawn]
-            )
+            after, before = pair.candidate[drawn], pair.champion[drawn]
+            yield np.array([self.aggregate(a) - self.aggregate(b) for a, b in zip(after, before, strict=True)])

@@ -168,7 +168,7 @@ def test_flips_are_bounded_even_where_the_mean_is_level() -> None:
 def test_the_first_candidate_passes_against_nothing() -> None:
     verdict = decide(np.zeros((100, 1)), right(0.3, 100, 0), labels=["new"] * 100)
     assert verdict.promote
-    assert {found.name for found in verdict.checks} == {"overall", "negative_flips"}
+    assert {found.name for found in verdict.checks} == {"overall", "classes", "negative_flips"}
 
 
 @pytest.mark.parametrize("direction", [1, -1])
