@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
 from daemon.app import Rooms, make_ingest, make_learner
 from daemon.config.models import Config
+from daemon.errors import ConfigError
 from daemon.health import RoleDoor, write_door
 from daemon.metrics import PrometheusObserver, prepare_multiprocess
 from daemon.process import die_with_parent
@@ -84,13 +86,26 @@ def run_predict(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: b
     from daemon.http.auth import rules
     from daemon.roles.predict import RequestLoop
     from daemon.serving.predictor import Predictor
+    from daemon.serving.served import Precision, load_served
     from daemon.serving.watch import Watcher
 
     config = rooms.config
     device = _torch(config.predict.threads, config.predict.device)
     predictor = Predictor(config.predict.max_batch_tokens, config.predict.max_queue, rooms.observer)
     fast = [name for name, task in config.tasks.items() if task.head.kind != "none"]
-    watcher = Watcher(rooms.registry, rooms.paths.heads, predictor, config.tasks, device, rooms.observer, fast=fast)
+    precision = Precision(config.predict.precision == "int8", config.predict.recheck_odds)
+    if precision.int8 and device.type != "cpu":
+        raise ConfigError(f"predict.precision: int8 answers on a CPU, not on {device}; use fp32 or predict.device: cpu")
+    watcher = Watcher(
+        rooms.registry,
+        rooms.paths.heads,
+        predictor,
+        config.tasks,
+        device,
+        rooms.observer,
+        fast=fast,
+        load=partial(load_served, precision=precision),
+    )
     sink = rooms.sink()
     loop = RequestLoop(
         rooms.source(".predict", predict_only=True),

@@ -35,11 +35,13 @@ def predict(options: Options, text: str, pair: str | None, task: str | None) -> 
         raise RetaindError(f"task {name!r} has no version yet: start `retaind run` once")
     import torch
 
-    from daemon.serving.served import load_served
+    from daemon.serving.served import Precision, load_served
 
     torch.set_num_threads(rooms.config.predict.threads)
     directory = rooms.paths.head(name, champion)
-    served = load_served(rooms.registry.load(champion), directory, torch.device("cpu"))
+    predict_as = rooms.config.predict
+    precision = Precision(predict_as.precision == "int8", predict_as.recheck_odds)
+    served = load_served(rooms.registry.load(champion), directory, torch.device("cpu"), precision)
     answer: dict[str, Any] = {"task": name, **served.answer([Input(text, pair)], rooms.config.predict.top_k)[0]}
     if answer.get("label") is None and "reason" in answer:
         line = f"no answer: {answer['reason']}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
@@ -26,6 +26,10 @@ class Predict(Section):
     """auto, cpu, cuda or cuda:N."""
     threads: Positive = 1
     """CPU threads."""
+    precision: Literal["fp32", "int8"] = "fp32"
+    """``int8``: the encoder's linear layers in 8-bit integers, on a CPU; close calls are answered again in fp32."""
+    recheck_odds: Annotated[float, Field(ge=1)] = 1.2
+    """With int8: a text whose likeliest class is less than so many times as likely as the next is a close call."""
     max_batch_tokens: Positive = 4096
     """Token budget of one micro-batch."""
     max_queue: Positive = 1024

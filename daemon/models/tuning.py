@@ -31,7 +31,7 @@ def _head(encoder: Encoder, tune: Any, seed: int) -> None:
 
 
 def _last_layers(encoder: Encoder, tune: Any, seed: int) -> None:
-    layers = _layers(encoder)
+    layers = layer_stack(encoder)
     if tune.layers > len(layers):
         raise ConfigError(f"tune.layers: {tune.layers}; {encoder.base.name} has {len(layers)} layers")
     for layer in layers[-tune.layers :]:
@@ -111,7 +111,7 @@ def load_delta(encoder: Encoder, directory: Path, tune: Mapping[str, Any]) -> No
     encoder.eval()
 
 
-def _layers(encoder: Encoder) -> nn.ModuleList:
+def layer_stack(encoder: Encoder) -> nn.ModuleList:
     """The stack of transformer layers: the module list as long as the encoder is deep."""
     for module in encoder.transformer.modules():
         if isinstance(module, nn.ModuleList) and len(module) == encoder.num_layers:
@@ -123,7 +123,7 @@ def _layers(encoder: Encoder) -> nn.ModuleList:
 
 def _linear_names(encoder: Encoder) -> list[str]:
     """The distinct last parts of the linear layers' names inside the stack of layers."""
-    stack = _layers(encoder)
+    stack = layer_stack(encoder)
     names = {name for name, module in stack.named_modules() if isinstance(module, nn.Linear)}
     return sorted({name.split(".", 1)[1] for name in names})
 

@@ -11,6 +11,7 @@ Guarantees:
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from daemon.events import Input, LabelValue
 from daemon.heads import store as head_store
 from daemon.heads.blend import DEFAULT_BLEND, blend
 from daemon.heads.ports import FastWeights
+from daemon.models.int8 import int8_copy
 from daemon.models.tokens import Tokenizer
 from daemon.models.tuned import TunedModel, load_tuned
 from daemon.registry.version import Version
@@ -33,15 +35,25 @@ from daemon.tasks import get_task
 from daemon.tasks.base import Floats, Task
 from strategies.base import Example, Outputs
 
-FORWARD_TOKENS = 8192
-"""Longer lists are cut into forwards of at most so many tokens."""
+FORWARD_TOKENS, CPU_FORWARD_TOKENS = 8192, 2048
+"""Longer lists are cut into forwards of at most so many tokens; on a CPU the smaller ones stay in its cache."""
 
 PROBES = (Input(text="ok"), Input(text="a probe of some words, so that a batch has rows of different lengths"))
 NO_LABELS: Mapping[str, Any] = {"label": None, "reason": "no_labels_yet"}
 
 
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """``int8``: answer with an int8 copy, and again in fp32 where the likeliest class is less than
+    ``recheck_odds`` times as likely as the next."""
+
+    int8: bool = False
+    recheck_odds: float = 1.2
+
+
 class ServedModel:
-    """Immutable. ``blend`` is the tuned head's weight in the answer; ``weights`` None: it answers alone."""
+    """Immutable. ``blend`` is the tuned head's weight in the answer; ``weights`` None: it answers alone.
+    ``quick``: the int8 copy of ``model`` that answers first; None: ``model`` answers."""
 
     def __init__(
         self,
@@ -51,6 +63,8 @@ class ServedModel:
         weights: FastWeights | None,
         blend: float,
         task: Task,
+        quick: TunedModel | None = None,
+        recheck_odds: float = 1.0,
     ) -> None:
         self.version = version
         self.model = model
@@ -58,6 +72,8 @@ class ServedModel:
         self.weights = weights
         self.blend = blend
         self.task = task
+        self.quick = quick
+        self.recheck_odds = recheck_odds
         tuned = tuple(model.labels)
         known = set(tuned)
         self.labels: tuple[str, ...] = (*tuned, *(x for x in (weights.labels if weights else ()) if x not in known))
@@ -78,12 +94,18 @@ class ServedModel:
         files = {name: sha256 for name, sha256 in self.version.files.items() if name.startswith("tokenizer/")}
         return self.version.meta.task_type, self.version.meta.max_tokens, tuple(sorted(files.items()))
 
+    @property
+    def _forward_tokens(self) -> int:
+        return CPU_FORWARD_TOKENS if self.model.encoder.device.type == "cpu" else FORWARD_TOKENS
+
     def with_weights(self, weights: FastWeights, blend: float) -> ServedModel:
         """The same version with other fast weights; encoder and head are shared.
 
         Raises VersionCorrupt for weights that were not made on this encoder's features.
         """
-        made = ServedModel(self.version, self.model, self.tokenizer, weights, blend, self.task)
+        made = ServedModel(
+            self.version, self.model, self.tokenizer, weights, blend, self.task, self.quick, self.recheck_odds
+        )
         if weights.labels:
             width = weights.layers * self.model.encoder.hidden_size
             try:
@@ -114,8 +136,13 @@ class ServedModel:
     @torch.inference_mode()
     def answers(self, examples: Sequence[Example]) -> Floats:
         """Activated outputs [B, C] over ``labels`` ([B, 0] where there are none): one forward for both heads."""
-        parts = [self._forward(piece) for piece in pieces(examples, FORWARD_TOKENS)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)))
+        found = self._answers(self.quick or self.model, examples)
+        if self.quick is not None and self.task.has_classes and found.shape[1] > 1:
+            likeliest = np.partition(found, -2, axis=1)[:, -2:]
+            close = np.flatnonzero(likeliest[:, 1] < self.recheck_odds * likeliest[:, 0]).tolist()
+            if close:
+                found[close] = self._answers(self.model, [examples[row] for row in close])
+        return found
 
     def unit_scores(self, rows: Sequence[tuple[Input, LabelValue]]) -> Floats:
         """[N, k] scores of labelled inputs, as the gate counts them; chosen among all ``labels``."""
@@ -133,7 +160,7 @@ class ServedModel:
             raise ValueError("layers: not given, and there are no fast weights to tell; pass the HeadState's layers")
         parts = [
             _numpy(self.model.encoder(piece, layers=wanted).features)
-            for piece in pieces(self.encode(inputs), FORWARD_TOKENS)
+            for piece in pieces(self.encode(inputs), self._forward_tokens)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, wanted * self.model.encoder.hidden_size), np.float32)
 
@@ -151,34 +178,43 @@ class ServedModel:
         size = self.version.meta.max_tokens
         return [self.task.encode("", value, label, self.labels, self.tokenizer, size) for value, label in rows]
 
-    def _forward(self, examples: Sequence[Example]) -> Floats:
+    def _answers(self, model: TunedModel, examples: Sequence[Example]) -> Floats:
+        parts = [self._forward(model, piece) for piece in pieces(examples, self._forward_tokens)]
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)))
+
+    def _forward(self, model: TunedModel, examples: Sequence[Example]) -> Floats:
         weights = self.weights if self.weights is not None and self.weights.labels else None
-        encoded = self.model.encoder(examples, layers=0 if weights is None else weights.layers)
+        encoded = model.encoder(examples, layers=0 if weights is None else weights.layers)
         tuned: Floats = np.zeros((len(examples), 0))
-        if self.model.head is not None:
-            logits = self.model.head(encoded.pooled)
+        if model.head is not None:
+            logits = model.head(encoded.pooled)
             tuned = self.task.activate(Outputs(encoded.pooled, logits, encoded.lengths, encoded.hidden))
         if weights is None:
             return tuned
         fast = weights.probabilities(_numpy(encoded.features))
-        return blend(tuned, self.model.labels, fast, weights.labels, self.blend)[0]
+        return blend(tuned, model.labels, fast, weights.labels, self.blend)[0]
 
 
-def load_served(version: Version, heads_dir: Path | None, device: torch.device) -> ServedModel:
-    """Verify hashes, load, warm.
+def load_served(
+    version: Version, heads_dir: Path | None, device: torch.device, precision: Precision = Precision()
+) -> ServedModel:
+    """Verify hashes, load, warm. ``precision``: of the answers; features for heads are always fp32.
 
     ``heads_dir``: where this version's fast weights lie (``heads/TASK/VERSION``); None, or nothing saved
     there yet: the tuned head answers alone. Raises VersionError for whatever keeps it from answering.
     """
     try:
         _verify(version)
+        model = load_tuned(version.path, version.meta, device)
         served = ServedModel(
             version,
-            load_tuned(version.path, version.meta, device),
+            model,
             Tokenizer.load(version.path / "tokenizer"),
             None,
             DEFAULT_BLEND,
             get_task(version.meta.task_type),
+            int8_copy(model) if precision.int8 else None,
+            precision.recheck_odds,
         )
         served.warm()
         if heads_dir is None or head_store.weights_stamp(heads_dir) is None:

@@ -25,7 +25,7 @@ from daemon.models.tuned import TunedModel, save_tuned, write_base_version
 from daemon.models.tuning import apply_tuning
 from daemon.registry.version import Version, VersionMeta
 from daemon.serving.predictor import Predictor
-from daemon.serving.served import ServedModel, load_served
+from daemon.serving.served import Precision, ServedModel, load_served
 from daemon.tasks import get_task
 from daemon.tasks.schema import get_schema, input_key
 
@@ -218,3 +218,25 @@ def test_a_tuned_version_answers_with_both_heads(tune: LoraTune | LastLayersTune
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_int8_answers_like_fp32_where_it_is_sure_and_exactly_so_where_it_is_not(base: Version, heads: Path) -> None:
+    # Given the same version in both precisions
+    texts = [Input(text=words) for words, _ in LEARNT + ASKED] + [
+        Input(text=f"transfer of card {i}") for i in range(40)
+    ]
+    exact = load_served(base, heads, CPU)
+    quick = load_served(base, heads, CPU, Precision(int8=True, recheck_odds=1.5))
+    expected, found = exact.answers(exact.encode(texts)), quick.answers(quick.encode(texts))
+    # Then the labels agree, and close calls have the very numbers of fp32
+    assert (expected.argmax(1) == found.argmax(1)).mean() >= 0.99
+    top = np.sort(
+        load_served(base, heads, CPU, Precision(int8=True, recheck_odds=1)).answers(exact.encode(texts)), axis=1
+    )
+    close = top[:, -1] < 1.5 * top[:, -2]
+    assert 0 < close.sum() < len(texts)
+    np.testing.assert_allclose(found[close], expected[close], atol=1e-5)
+    assert not np.allclose(found[~close], expected[~close], atol=1e-5)
+    # And an answer does not depend on the batch it came in
+    alone = np.concatenate([quick.answers(quick.encode([text])) for text in texts])
+    np.testing.assert_allclose(found, alone, atol=1e-5)

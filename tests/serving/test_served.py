@@ -82,7 +82,7 @@ def test_an_answer_does_not_depend_on_its_batch(monkeypatch: pytest.MonkeyPatch)
     # When they are answered alone, together and in pieces
     alone = np.concatenate([model.answers(model.encode([value])) for value in inputs])
     together = model.answers(model.encode(inputs))
-    monkeypatch.setattr(rooms, "FORWARD_TOKENS", 16)
+    monkeypatch.setattr(rooms, "CPU_FORWARD_TOKENS", 16)
     in_pieces = model.answers(model.encode(inputs))
     # Then the answers are the same
     np.testing.assert_allclose(alone, together, atol=1e-6)

@@ -36,6 +36,7 @@ class TinyEncoder(nn.Module):
     """Every layer sees the letters a little differently."""
 
     hidden_size = HIDDEN
+    device = torch.device("cpu")
 
     def __init__(self, seed: int) -> None:
         super().__init__()
