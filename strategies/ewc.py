@@ -70,9 +70,7 @@ class Ewc(BaseStrategy):
     def _sample(self, context: TrainContext) -> Sequence[Example]:
         trained = context.total_steps * context.batch_size
         wanted = max(_MIN_EXAMPLES, ceil(trained * self._options.fisher_ratio))
-        return context.rng.sample(
-            context.new, min(wanted, self._options.max_fisher_examples, len(context.new))
-        )
+        return context.rng.sample(context.new, min(wanted, self._options.max_fisher_examples, len(context.new)))
 
     def state_dict(self) -> Mapping[str, Tensor]:
         return dict(self._fisher)
@@ -83,7 +81,11 @@ class Ewc(BaseStrategy):
 
 def _fit(fisher: Tensor | None, weights: Tensor) -> Tensor | None:
     """Zeros for rows that are new; None where the parameter is new or has another shape: it starts afresh."""
-    if fisher is None or fisher.shape[1:] != weights.shape[1:] or len(fisher) > len(weights):
+    if fisher is None or fisher.dim() != weights.dim() or fisher.shape[1:] != weights.shape[1:]:
+        return None
+    if fisher.shape == weights.shape:
+        return fisher.to(weights)
+    if len(fisher) > len(weights):
         return None
     fitted = torch.zeros_like(weights)
     fitted[: len(fisher)] = fisher.to(weights)

@@ -17,6 +17,6 @@ class EwcOptions(Options):
     decay_ratio: Annotated[float, Field(ge=0, le=1)] = 0.95
     """γ: how much of the importance found so far is kept at each further update."""
     fisher_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """New events that importance is measured on, as a share of the examples that the update trained: bounds the cost."""
+    """New events that importance is measured on, as a share of the examples that the update trains: its cost."""
     max_fisher_examples: Annotated[int, Field(ge=1)] = 512
     """The same, at most."""

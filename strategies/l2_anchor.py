@@ -32,6 +32,7 @@ class L2Anchor(BaseStrategy):
         for name, weights in context.model.trainable():
             if weights.grad is None:
                 continue
-            old = self._old_classes if name.startswith(_HEAD) and context.labels else len(weights)
-            weights.grad[:old].add_(weights[:old] - self._anchors[name][:old], alpha=self._options.strength)
-            weights.grad[old:].add_(weights[old:], alpha=self._options.new_strength)
+            pull = self._options.strength * (weights - self._anchors[name])
+            if name.startswith(_HEAD) and context.labels:
+                pull[self._old_classes :] = self._options.new_strength * weights[self._old_classes :]
+            weights.grad.add_(pull)

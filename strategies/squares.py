@@ -42,7 +42,7 @@ def linear(layer: nn.Linear, seen: Seen, totals: Mapping[str, Tensor]) -> None:
         total = totals["weight"]
         gradient = torch.empty_like(total)
         counts = torch.unique_consecutive(seen.rows, return_counts=True)[1].tolist()
-        outputs, inputs = seen.gradients.split(counts), seen.inputs.split(counts)
+        outputs, inputs = torch.split(seen.gradients, counts), torch.split(seen.inputs, counts)
         for output, given in zip(outputs, inputs, strict=True):
             torch.mm(output.T, given, out=gradient)
             total.addcmul_(gradient, gradient)
