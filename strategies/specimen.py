@@ -45,7 +45,7 @@ class SpecimenModel(nn.Module):
         self._lengths = [len(example.token_ids) for example in examples]
         tokens = torch.tensor([token for example in examples for token in example.token_ids])
         hidden = self.norm(self.encoder(tokens))
-        pooled = torch.stack([text.mean(0) for text in torch.split(hidden, self._lengths)])  # type: ignore[no-untyped-call]
+        pooled = torch.stack([text.mean(0) for text in torch.split(hidden, self._lengths)])
         return Outputs(pooled, self.head(pooled), self._lengths, hidden)
 
     def rows(self, shape: Sequence[int]) -> Tensor | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
 from torch import Tensor
 
+from strategies.base import Example, TrainContext
 from strategies.ewc import Ewc
 from strategies.ewc_options import EwcOptions
 from strategies.fisher import diagonal_fisher
@@ -33,7 +34,7 @@ def move(model: SpecimenModel, gradient: float = 0.0) -> dict[str, Tensor]:
     start = {name: weights.detach().clone() for name, weights in model.trainable()}
     with torch.no_grad():
         for _, weights in model.trainable():
-            weights += torch.randn(weights.shape, generator=maker)
+            weights.add_(torch.randn(weights.shape, generator=maker))
             weights.grad = torch.full_like(weights, gradient)
     return start
 
@@ -156,7 +157,9 @@ def test_weights_of_another_shape_or_name_start_afresh() -> None:
     }
 
 
-@pytest.mark.parametrize(("options", "measured"), [({}, 400), ({"fisher_ratio": 0.02}, 80), ({"max_fisher_examples": 50}, 50)])
+@pytest.mark.parametrize(
+    ("options", "measured"), [({}, 400), ({"fisher_ratio": 0.02}, 80), ({"max_fisher_examples": 50}, 50)]
+)
 def test_the_fisher_costs_a_fixed_share_of_the_update(
     monkeypatch: pytest.MonkeyPatch, options: dict[str, object], measured: int
 ) -> None:
@@ -164,7 +167,12 @@ def test_the_fisher_costs_a_fixed_share_of_the_update(
     context = SpecimenContext(SpecimenModel(4), pool=())
     context.new, context.total_steps = examples("new", 1000, range(4)), 1000
     seen: list[int] = []
-    monkeypatch.setattr("strategies.ewc.diagonal_fisher", lambda _, chosen: seen.append(len(chosen)) or {})
+
+    def measure(_: TrainContext, chosen: Sequence[Example]) -> dict[str, Tensor]:
+        seen.append(len(chosen))
+        return {}
+
+    monkeypatch.setattr("strategies.ewc.diagonal_fisher", measure)
     # When it ends, Then the Fisher was measured on a tenth of them, or as configured
-    ewc(**options).consolidate(context)
+    ewc(None, **options).consolidate(context)
     assert seen == [measured]

@@ -135,7 +135,7 @@ def test_what_no_hook_can_tell_is_exact_too() -> None:
 
 
 def test_nothing_is_left_behind() -> None:
-    # Given gradients of a step, When the Fisher is measured, Then they, the hooks and what is trainable stay as they were
+    # Given a step's gradients, When the Fisher is measured, Then they, hooks and what is trainable stay as they were
     context = SpecimenContext(SpecimenModel(4), pool=())
     model = context.model
     for _, weights in model.trainable():

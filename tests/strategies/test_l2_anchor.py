@@ -18,7 +18,7 @@ def test_old_weights_are_pulled_to_the_parents_and_new_rows_to_zero() -> None:
     strategy.begin(context)
     with torch.no_grad():
         for _, weights in model.trainable():
-            weights += 1.0
+            weights.add_(1.0)
             weights.grad = torch.ones_like(weights)
     # When gradients are changed, Then each old weight's grew by α x 1, a new row's by β x its weight
     strategy.on_gradients(context)

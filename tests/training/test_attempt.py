@@ -167,8 +167,11 @@ def test_an_adapter_of_the_same_shape_is_continued_another_is_not(first: Path, t
 def test_a_strategys_state_goes_from_version_to_version_until_tune_changes(base: Path, tmp_path: Path) -> None:
     # Given a first update with replay and ewc, where nothing can move far
     still = {**jobs.SMALL["training"], "learning_rate": 1e-9, "head_learning_rate": 1e-9, "epochs": 1}
-    config = {"training": still, "strategies": [{"name": "replay"}, {"name": "ewc", "decay_ratio": 1.0}]}
-    config["tune"] = {"kind": "last_layers", "layers": 1}
+    config: dict[str, Any] = {
+        "training": still,
+        "strategies": [{"name": "replay"}, {"name": "ewc", "decay_ratio": 1.0}],
+        "tune": {"kind": "last_layers", "layers": 1},
+    }
     attempt(jobs.write(tmp_path / "job", base, two_classes(), ["card", "fee"], **config), tmp_path / "1")
     parent = jobs.as_version(tmp_path / "1" / "version", jobs.meta(tune={"kind": "last_layers", "layers": 1}))
     # When the next one has one more class, Then importance adds up, and the new class's row has only its own
