@@ -14,7 +14,7 @@ Order in one update::
                   backward (trainer)
                   on_gradients(context)               of each strategy, in order
                   clip, step (trainer)
-              consolidate(context)
+              consolidate(context)                        the model is in eval mode
               state_dict()                            saved in the version; load_state_dict at the next
 """
 
@@ -89,10 +89,22 @@ class Model(Protocol):
     """Encoder and head as the trainer holds them."""
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Named parameters that this update moves."""
+        """Named parameters that this update moves. The head's begin with ``head.``; with classes, a row each
+        along their first dimension, those of the parent in front."""
+
+    def named_modules(self) -> Iterator[tuple[str, nn.Module]]:
+        """As of ``torch.nn.Module``: where the parameters live, for hooks."""
 
     def forward(self, examples: Sequence[Example]) -> Outputs:
         """Run encoder and head, with gradients where they are enabled."""
+
+    def rows(self, shape: Sequence[int]) -> Tensor | None:
+        """For a module's hook while ``forward`` runs: which example each row of an input belongs to.
+
+        ``shape``: the input's without its last dimension (of token ids: the whole). Returns [rows], places
+        in ``examples``, in the order in which the input is laid out in memory; a padded position belongs to
+        its text. None where it cannot be said (an input that several examples share).
+        """
 
 
 @dataclass(slots=True)
@@ -144,9 +156,12 @@ class Strategy(Protocol):
     def consolidate(self, context: TrainContext) -> None:
         """After the last step: what the next update needs to know of this one."""
 
-    def state_dict(self) -> Mapping[str, Tensor]: ...
+    def state_dict(self) -> Mapping[str, Tensor]:
+        """What the version keeps; saved after ``consolidate``."""
 
-    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Before ``begin``, with what the parent's update left: not called where it left nothing, or where
+        this update starts from the base model because ``tune`` changed."""
 
 
 class BaseStrategy:

@@ -22,6 +22,8 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from strategies.base import Strategy
+from strategies.ewc_options import EwcOptions
+from strategies.l2_anchor_options import L2AnchorOptions
 from strategies.options import Options
 from strategies.replay_options import ReplayOptions
 
@@ -36,7 +38,13 @@ class Entry:
     target: str
 
 
-BUILT_IN: Mapping[str, Entry] = MappingProxyType({"replay": Entry(ReplayOptions, "strategies.replay:Replay")})
+BUILT_IN: Mapping[str, Entry] = MappingProxyType(
+    {
+        "ewc": Entry(EwcOptions, "strategies.ewc:Ewc"),
+        "l2_anchor": Entry(L2AnchorOptions, "strategies.l2_anchor:L2Anchor"),
+        "replay": Entry(ReplayOptions, "strategies.replay:Replay"),
+    }
+)
 
 
 def names() -> tuple[str, ...]:

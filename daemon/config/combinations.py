@@ -84,10 +84,22 @@ def _labels(config: Config) -> Iterator[Finding]:
             yield key, f"{len(known)} labels", f"more than labels.max_labels {task.labels.max_labels}"
 
 
+def _strategies(config: Config) -> Iterator[Finding]:
+    """By name a version keeps what a strategy hands to the next update."""
+    for task, settings in config.tasks.items():
+        first: dict[str, int] = {}
+        for index, ref in enumerate(settings.strategies):
+            if ref.name in first:
+                key = f"tasks.{task}.strategies.{index}.name"
+                yield key, ref.name, f"stands at strategies.{first[ref.name]} already; each strategy once"
+            first.setdefault(ref.name, index)
+
+
 CHECKS: Sequence[Callable[[Config], Iterator[Finding]]] = (
     _open_door,
     _stream_kind,
     _topics,
     _splits,
     _labels,
+    _strategies,
 )

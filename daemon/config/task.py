@@ -212,7 +212,7 @@ class TaskConfig(Section):
     head: Head = NcmHead()
     """The fast learner."""
     strategies: list[StrategyRef] = Field(default=[StrategyRef(name="replay")])
-    """Ways not to forget, in order; ``[]`` is naive fine-tuning."""
+    """Ways not to forget, in order, each once; ``[]`` is naive fine-tuning. Their options: strategies.md."""
     trigger: Trigger = Trigger()
     """When an update starts."""
     update: Update = Update()

@@ -22,6 +22,7 @@ from torch.nn.functional import normalize
 from daemon.errors import ConfigError
 from daemon.models.base import BaseFiles
 from daemon.models.packing import NAME, Packed, attend, mean_by_text, pack
+from daemon.models.rows import Rows
 from strategies.base import Example
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Encoded:
 
 class Encoder(nn.Module):
     """``transformer``: the transformers model; ``peft``: the PEFT model around it, once it has an adapter;
-    ``changed``: names of base tensors that differ from the base."""
+    ``changed``: names of base tensors that differ from the base; ``rows``: whose tokens its layers now see."""
 
     def __init__(self, transformer: Any, base: BaseFiles, packed: bool) -> None:
         super().__init__()
@@ -57,6 +58,7 @@ class Encoder(nn.Module):
         self.first_position = 0
         self._dense = transformer.config._attn_implementation
         self.changed: set[str] = set()
+        self.rows = Rows()
         self._peft: list[Any] = []
 
     @classmethod
@@ -139,6 +141,7 @@ class Encoder(nn.Module):
 
     def _packed(self, examples: Sequence[Example], layers: int) -> Encoded:
         packed = pack(examples, self.device, self.first_position)
+        self.rows = Rows(packed.order, packed.lengths)
         outputs = self.transformer(
             input_ids=packed.input_ids,
             position_ids=packed.position_ids,
@@ -160,6 +163,7 @@ class Encoder(nn.Module):
         rows: dict[int, tuple[Tensor, Tensor | None, Tensor]] = {}
         for start in range(0, len(order), MICRO_BATCH):
             places = order[start : start + MICRO_BATCH]
+            self.rows = Rows(places, [len(examples[places[-1]].token_ids)] * len(places))
             rows.update(zip(places, self._micro_batch([examples[i] for i in places], layers), strict=True))
         chosen = [rows[i] for i in range(len(examples))]
         features = torch.stack([row[1] for row in chosen if row[1] is not None]) if layers else None

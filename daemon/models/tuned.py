@@ -10,12 +10,13 @@ import orjson
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from daemon.config.task import Model
 from daemon.errors import VersionCorrupt
 from daemon.models.base import BaseFiles, resolve_base
 from daemon.models.encoder import Encoder
+from daemon.models.rows import Rows
 from daemon.models.tokens import Tokenizer
 from daemon.models.tuning import Tune, load_delta, save_delta
 from daemon.tasks import get_task
@@ -50,17 +51,26 @@ class TunedModel(nn.Module):
         self.labels = tuple(labels)
         self.task = task
         self.dropout = nn.Dropout(0.0)
+        self._head_rows = Rows()
 
     def forward(self, examples: Sequence[Example]) -> Outputs:
         """Encoder and head. Raises VersionCorrupt without a head."""
         if self.head is None:
             raise VersionCorrupt("a base version has no tuned head to answer with")
+        self._head_rows = Rows()
         encoded = self.encoder(examples)
+        self._head_rows = Rows(range(len(examples)), encoded.lengths)
         logits = self.head(self.dropout(encoded.pooled))
         return Outputs(encoded.pooled, logits, encoded.lengths, encoded.hidden)
 
     def trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
         return ((name, parameter) for name, parameter in self.named_parameters() if parameter.requires_grad)
+
+    def rows(self, shape: Sequence[int]) -> Tensor | None:
+        """See ``strategies.base.Model``: of the encoder's layers, and once they are done, of the head's."""
+        rows = self._head_rows if self._head_rows.lengths else self.encoder.rows
+        found = rows.of(shape)
+        return None if found is None else found.to(self.encoder.device)
 
     def set_dropout(self, ratio: float) -> None:
         self.encoder.set_dropout(ratio)

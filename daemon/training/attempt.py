@@ -37,7 +37,7 @@ from daemon.tasks import get_task
 from daemon.tasks.base import Floats, Task
 from daemon.tasks.labels import is_class
 from daemon.training.answers import Fast, load_fast, run_heads
-from daemon.training.candidate import Parent, make_candidate, read_meta
+from daemon.training.candidate import Parent, continues, make_candidate, read_meta
 from daemon.training.context import LoopContext
 from daemon.training.loop import Loop, Trained, steps_in
 from daemon.training.progress import Progress
@@ -90,7 +90,7 @@ class Attempt:
                 champion = parent.load()
             with progress.phase("grow"):
                 model = make_candidate(parent, config, job.labels, job.seed)
-                strategies = self._strategies(parent.path)
+                strategies = self._strategies(parent)
             with progress.phase("train"):
                 trained = self._train(model, task, parent, strategies, encoder, progress)
             model.eval()
@@ -192,13 +192,15 @@ class Attempt:
             made.candidate[split] = unit_scores(outputs, fast, rows, encoder)
         return fast, made
 
-    def _strategies(self, parent: Path) -> list[Strategy]:
-        """As configured, each with the state that the parent's update left (if it left one)."""
+    def _strategies(self, parent: Parent) -> list[Strategy]:
+        """As configured, each with the state that the parent's update left (if it left one, and its weights
+        are those that this update continues)."""
         made = []
+        goes_on = continues(parent.meta, self._config.tune.model_dump(mode="json"))
         for ref in self._config.strategies:
             strategy = catalog.make(ref.name, ref.options)
-            kept = parent / STRATEGY / f"{ref.name}.safetensors"
-            if kept.is_file():
+            kept = parent.path / STRATEGY / f"{ref.name}.safetensors"
+            if goes_on and kept.is_file():
                 strategy.load_state_dict(load_file(kept))
             made.append(strategy)
         return made

@@ -102,6 +102,7 @@ class Loop:
             with torch.no_grad():
                 for weights, kept in zip(self._weights, best, strict=True):
                     weights.copy_(kept)
+        context.tuned.eval()
         for strategy in self._strategies:
             strategy.consolidate(context)
         return done

@@ -103,6 +103,14 @@ def test_a_list_is_replaced_and_never_merged(tmp_path: Path) -> None:
     assert loaded.config.tasks["b"].strategies[0].options == {"share": 2}
 
 
+def test_a_strategy_stands_once_in_a_list(tmp_path: Path) -> None:
+    # Given two of one name, whose states would be one file, Then the second is refused
+    text = "tasks: {a: {strategies: [{name: replay}, {name: ewc}, {name: replay, ratio: 2}]}}\n"
+    (line,) = refused(tmp_path, text)
+    assert line.startswith("tasks.a.strategies.2.name = 'replay'")
+    assert line.endswith("stands at strategies.0 already; each strategy once")
+
+
 def test_variables_find_tasks_whose_names_they_cannot_spell(tmp_path: Path) -> None:
     loaded = given(
         tmp_path,

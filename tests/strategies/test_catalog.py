@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from strategies import catalog
+from strategies.checks import check_strategy
 from strategies.replay import Replay
 from tests.strategies.contract import StrategyContract
 
@@ -17,6 +18,14 @@ class TestCatalogue(StrategyContract):
     @pytest.fixture(params=catalog.names())
     def name(self, request: pytest.FixtureRequest) -> str:
         return str(request.param)
+
+
+@pytest.mark.parametrize("beside", [name for name in catalog.names() if name != "replay"])
+def test_each_composes_with_replay(beside: str) -> None:
+    # Given a list of two, in both orders, Then every check holds of the list
+    both = [lambda: catalog.make("replay", {}), lambda: catalog.make(beside, {})]
+    check_strategy(*both)
+    check_strategy(*reversed(both))
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
@@ -52,7 +61,10 @@ def test_a_plugin_that_is_no_entry_is_refused(monkeypatch: pytest.MonkeyPatch) -
 
 def test_checking_and_planning_import_no_torch() -> None:
     # Given the daemon's side, When a strategy is checked and made, Then torch was not imported
-    code = "from strategies import catalog as c; import sys; c.make('replay', {}); sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys; from strategies import catalog as c; [c.check(name, {}) for name in c.names()]; "
+        "c.make('replay', {}); sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -64,6 +64,18 @@ class Unseeded(BaseStrategy):
         return outputs.logits.mean() * float(torch.rand(()))
 
 
+class Trampler(BaseStrategy):
+    def consolidate(self, context: TrainContext) -> None:
+        for _, weights in context.model.trainable():
+            weights.grad = torch.zeros_like(weights)
+
+
+class Freezer(BaseStrategy):
+    def consolidate(self, context: TrainContext) -> None:
+        for _, weights in list(context.model.trainable()):
+            weights.requires_grad_(False)
+
+
 class Penalty(BaseStrategy):
     """A well-behaved one with a state, a gradient hook and distillation from the parent."""
 
@@ -103,12 +115,23 @@ class Penalty(BaseStrategy):
         (Forgetful, "load_state_dict: state_dict"),
         (Shuffler, "extend: changed context.pool"),
         (Unseeded, "the same seed gave other numbers"),
+        (Trampler, r"consolidate: changed \.grad"),
+        (Freezer, "consolidate: left other weights trainable"),
     ],
 )
 def test_each_breach_is_found_and_named(broken: Callable[[], BaseStrategy], message: str) -> None:
     # Given a strategy that breaks one rule, When checked, Then the message names the hook
     with pytest.raises(CheckFailed, match=message):
         check_strategy(broken)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_breach_is_found_in_a_list_too(place: int) -> None:
+    # Given a broken strategy before or behind a good one, Then it is found
+    both: list[Callable[[], BaseStrategy]] = [Penalty, Penalty]
+    both[place] = Unmarked
+    with pytest.raises(CheckFailed, match="extend: added an unmarked example"):
+        check_strategy(*both)
 
 
 def test_naive_and_a_full_strategy_pass() -> None:

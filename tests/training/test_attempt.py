@@ -164,6 +164,36 @@ def test_an_adapter_of_the_same_shape_is_continued_another_is_not(first: Path, t
     assert {array.shape[0] for name, array in other.items() if "lora_A" in name} == {4}
 
 
+def test_a_strategys_state_goes_from_version_to_version_until_tune_changes(base: Path, tmp_path: Path) -> None:
+    # Given a first update with replay and ewc, where nothing can move far
+    still = {**jobs.SMALL["training"], "learning_rate": 1e-9, "head_learning_rate": 1e-9, "epochs": 1}
+    config: dict[str, Any] = {
+        "training": still,
+        "strategies": [{"name": "replay"}, {"name": "ewc", "decay_ratio": 1.0}],
+        "tune": {"kind": "last_layers", "layers": 1},
+    }
+    attempt(jobs.write(tmp_path / "job", base, two_classes(), ["card", "fee"], **config), tmp_path / "1")
+    parent = jobs.as_version(tmp_path / "1" / "version", jobs.meta(tune={"kind": "last_layers", "layers": 1}))
+    # When the next one has one more class, Then importance adds up, and the new class's row has only its own
+    found = {**two_classes(), "new": jobs.rows(["card", "fee", "limit"], 4)}
+    three = ["card", "fee", "limit"]
+    attempt(jobs.write(tmp_path / "job2", parent, found, three, old=2, **config), tmp_path / "2")
+    alone = {**config, "strategies": [{"name": "ewc", "decay_ratio": 0.0}]}
+    attempt(jobs.write(tmp_path / "job3", parent, found, three, old=2, **alone), tmp_path / "3")
+    first, second, fresh = (load_file(tmp_path / n / "version" / "strategy" / "ewc.safetensors") for n in "123")
+    assert sorted(path.name for path in (tmp_path / "2" / "version" / "strategy").iterdir()) == ["ewc.safetensors"]
+    assert first.keys() == second.keys() == fresh.keys()
+    for name, kept in first.items():
+        np.testing.assert_allclose(second[name][: len(kept)], kept + fresh[name][: len(kept)], rtol=0.05, atol=1e-9)
+    np.testing.assert_allclose(second["head.weight"][2], fresh["head.weight"][2], rtol=0.05)
+    # and with another kind of tune, which starts from the base, none of it is taken over
+    other = {**config, "tune": {"kind": "head"}}
+    attempt(jobs.write(tmp_path / "job4", parent, found, three, old=2, **other), tmp_path / "4")
+    afresh = load_file(tmp_path / "4" / "version" / "strategy" / "ewc.safetensors")
+    assert afresh.keys() == {"head.weight", "head.bias"}
+    assert afresh["head.weight"][:2].sum() < 0.75 * second["head.weight"][:2].sum()
+
+
 def test_the_fast_head_is_refitted_and_the_champions_answers_for_it(base: Path, tmp_path: Path) -> None:
     # Given a base version whose fast head knows both classes
     kind = get_head("ncm")

@@ -126,6 +126,21 @@ class Recorder(BaseStrategy):
         self._calls.append(f"{self._name}.consolidate")
 
 
+class Asks(BaseStrategy):
+    training: bool | None = None
+
+    def consolidate(self, context: TrainContext) -> None:
+        assert isinstance(context.model, nn.Module)
+        self.training = context.model.training
+
+
+def test_strategies_look_back_without_dropout(tmp_path: Path) -> None:
+    # Given a training, When it ends, Then strategies find the model in eval mode
+    asks = Asks()
+    run(Tiny(), tmp_path, [asks])
+    assert asks.training is False
+
+
 def test_hooks_are_called_in_order(tmp_path: Path) -> None:
     # Given two strategies and a single step, Then each hook is called for both, in order
     calls: list[str] = []
