@@ -55,7 +55,8 @@ class Language:
         if rng.random() < OPENING:
             text = f"{expand(rng.choice(self.openings), words, rng)} {text}"
         if rng.random() < CLOSING:
-            text = f"{text.rstrip('.')}. {expand(rng.choice(self.closings), words, rng)}"
+            stop = "" if text[-1] in ".?!" else "."
+            text = f"{text}{stop} {expand(rng.choice(self.closings), words, rng)}"
         if rng.random() < TYPO:
             text = _mistyped(text, rng)
         if rng.random() < CARELESS:
