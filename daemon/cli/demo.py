@@ -61,12 +61,13 @@ def _tell(options: Options, settings: Settings, headless: bool, svg: Path | None
     from daemon.demo.teller import Plain, Screen
 
     recorded = recorder()
+    console = Console() if sys.stdout.isatty() else Console(width=recorded.width)
     if options.json:
         report = tell(settings, Plain(recorded))
     elif headless or not sys.stdout.isatty():
-        report = tell(settings, Plain(Console(), recorded))
+        report = tell(settings, Plain(console, recorded))
     else:
-        with Screen(Console(), recorded) as screen:
+        with Screen(console, recorded) as screen:
             report = tell(settings, screen)
     if svg is not None:
         save(recorded, svg, "retaind demo")

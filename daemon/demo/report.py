@@ -151,11 +151,12 @@ def _updates(report: Report) -> RenderableType:
 
 
 def _summary(report: Report) -> RenderableType:
+    events = sum(told.events for told in report.chapters)
+    moves = " → ".join(report.moves)
     lines = [
         Text(
-            f"{sum(told.events for told in report.chapters)} events in {report.seconds:.0f} s; "
-            f"{report.requests} requests, {report.failed_requests} failed; {report.swaps} swaps seen in the answers ({' → '.join(report.moves)}); "
-            f"forgetting {100 * report.forgetting:+.1f} points"
+            f"{events} events in {report.seconds:.0f} s; {report.requests} requests, {report.failed_requests} failed; "
+            f"{report.swaps} swaps seen in the answers ({moves}); forgetting {100 * report.forgetting:+.1f} points"
         )
     ]
     if report.cut:

@@ -9,7 +9,7 @@ from daemon.demo.stage import Stage
 
 Scene = Callable[[Stage, Chapter], None]
 
-AFTER = 80
+AFTER = 60
 """Events of a chapter that are kept for after its update."""
 FIRST_LABELS, ASKED = 5, 12
 FALL = RISE = 0.1
@@ -127,7 +127,7 @@ def noisy_source(stage: Stage, chapter: Chapter) -> None:
 def new_routing(stage: Stage, chapter: Chapter) -> None:
     """A changed concept: what was right is wrong now, and the history with it until it is corrected."""
     cases = stage.simulator.cases(chapter)
-    before, lead = stage.prequential.value, len(cases) // 3
+    before, lead = stage.prequential.value, len(cases) // 4
     stage.teller.say("; ".join(f"{kind} → {label}" for kind, label in chapter.routes.items()))
     old = [case for case in stage.told if case.kind in chapter.routes and case.source != NOISY_SOURCE]
     stage.play(cases[:lead])
@@ -135,9 +135,9 @@ def new_routing(stage: Stage, chapter: Chapter) -> None:
     updates = len(stage.updates.outcomes)
     stage.teller.say(f"the desks correct {len(old)} labels of the past: revisions of events that are stored")
     stage.host.send([case.label_alone(chapter.label(case.kind)) for case in old])
-    stage.play(cases[lead : len(cases) - AFTER])
+    stage.play(cases[lead : len(cases) - AFTER // 2])
     stage.until_updated(updates)
-    stage.play(cases[len(cases) - AFTER :])
+    stage.play(cases[len(cases) - AFTER // 2 :])
     stretch = stage.prequential.stretch()
     stage.expect(
         "accuracy fell when the routing changed",

@@ -7,7 +7,7 @@ should be and what the label says; what the daemon may see of it are events in t
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,8 +28,9 @@ class Chapter:
 
     ``shares``: class -> how often it comes, relative to the others; ``shifted``: domains that use other words;
     ``routes``: class -> the label that it gets from now on instead of its own; ``late``: the share of labels
-    that come alone, ``delay`` events after theirs; ``noisy``: the share of events from a source whose labels are
-    all wrong, each class taken for the same other one; ``fresh``: the class that is new and watched.
+    that come alone, ``delay`` events after theirs; ``noisy``: the share of the events of ``noisy_domains`` from a
+    source whose labels are all wrong, each class taken for the same other one of these; ``fresh``: the class that
+    is new and watched.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Chapter:
     late: float = 0.0
     delay: int = 40
     noisy: float = 0.0
+    noisy_domains: frozenset[str] = frozenset()
     fresh: str = ""
 
     def label(self, kind: str) -> str:
@@ -93,13 +95,13 @@ class Desk:
         self._seen = 0
 
     def labels(self, case: Case) -> list[dict[str, Any]]:
-        """The labelled events that are there once ``case`` has come: late labels that are due, then its own."""
+        """The labelled events that are there once ``case`` has come: its own, then late labels that are due."""
         self._seen += 1
         due = [late for at, late in self._waiting if at <= self._seen]
         self._waiting = [(at, late) for at, late in self._waiting if at > self._seen]
         if case.late:
             self._waiting.append((self._seen + case.late, case))
-        return [*(late.label_alone(late.given) for late in due), *([] if case.late else [case.event()])]
+        return [*([] if case.late else [case.event()]), *(late.label_alone(late.given) for late in due)]
 
     def rest(self) -> list[dict[str, Any]]:
         """All labels that are still out."""
@@ -141,8 +143,8 @@ class Simulator:
         right = given = chapter.label(kind)
         others = [label for label in chapter.labels if label != right]
         source = CLEAN_SOURCE
-        if rng.random() < chapter.noisy:
-            given, source = _next(chapter.labels, right), NOISY_SOURCE
+        if domain_of(kind) in chapter.noisy_domains and rng.random() < chapter.noisy:
+            given, source = _taken_for(chapter, kind), NOISY_SOURCE
         elif rng.random() < WRONG:
             given = rng.choice(others)
         late = chapter.delay if rng.random() < chapter.late else 0
@@ -164,6 +166,7 @@ def _vocabulary(chapter: Chapter, kind: str) -> Vocabulary:
     return "shifted" if domain_of(kind) in chapter.shifted else "usual"
 
 
-def _next(labels: Sequence[str], label: str) -> str:
-    """The label that a noisy source takes ``label`` for: always the same one."""
-    return labels[(labels.index(label) + 1) % len(labels)]
+def _taken_for(chapter: Chapter, kind: str) -> str:
+    """The label that the noisy source takes ``kind`` for: always the same one."""
+    labels = list(dict.fromkeys(chapter.label(k) for k in chapter.shares if domain_of(k) in chapter.noisy_domains))
+    return labels[(labels.index(chapter.label(kind)) + 1) % len(labels)]

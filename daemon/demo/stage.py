@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from daemon.demo.host import Host
 from daemon.demo.prequential import Prequential
 from daemon.demo.report import Expectation, Report
-from daemon.demo.simulator import Case, Chapter, Desk, Simulator
+from daemon.demo.simulator import TASK, Case, Chapter, Desk, Simulator
 from daemon.demo.teller import Teller
 from daemon.demo.updates import Outcome, Updates
 
@@ -16,7 +16,9 @@ AT_ONCE = 8
 """Events predicted before the labels of the first of them are told."""
 PACE_S = 0.25
 """Between such handfuls while an update trains: answering goes on, and there are events left for afterwards."""
-PROBES = 64
+PROBES = 48
+TRIGGER_S, LOOK_S = 4.0, 0.1
+"""How long the trigger may take before an update is asked for; how often to look."""
 
 
 class Stage:
@@ -57,8 +59,14 @@ class Stage:
 
     def until_updated(self, before: int) -> Sequence[Outcome]:
         """Until more than ``before`` updates have ended and none runs; the answers come from its outcome then."""
+        patience = time.monotonic() + TRIGGER_S
+        while not self.look() and len(self.updates.outcomes) == before and time.monotonic() < patience:
+            time.sleep(LOOK_S)
+        if not self.look() and len(self.updates.outcomes) == before:
+            self.teller.say("too few new events for the trigger: an update is asked for (retaind train-now)")
+            self.host.call(f"/v1/tasks/{TASK}/train", {"why": "demo"})
         self.host.wait(
-            lambda: not self.look() and len(self.updates.outcomes) > before, "an update and its verdict", 0.1
+            lambda: not self.look() and len(self.updates.outcomes) > before, "an update and its verdict", LOOK_S
         )
         ended = self.updates.outcomes[before:]
         promoted = [outcome.version for outcome in ended if outcome.promoted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Sequence
 from typing import Protocol
@@ -15,6 +16,9 @@ from rich.text import Text
 
 from daemon.demo.prequential import Prequential, spark
 from daemon.demo.updates import Running
+
+WIDTH = 110
+"""Characters of a line."""
 
 
 class Teller(Protocol):
@@ -58,18 +62,17 @@ class Plain:
 
     def say(self, line: str, *, good: bool | None = None) -> None:
         mark, style = {None: (" ", ""), True: ("✓", "green"), False: ("✗", "bold red")}[good]
-        row = Table.grid(padding=(0, 1, 0, 0))
-        row.add_column(width=6, justify="right", style="dim")
-        row.add_column(width=1, style=style)
-        row.add_column(style=style)
-        row.add_row(f"{time.monotonic() - self._started:.1f} s", mark, Text(line))
-        self._print(row)
+        moment = f"{time.monotonic() - self._started:6.1f} s "
+        first, *further = textwrap.wrap(line, WIDTH)
+        self._print(Text.assemble((moment, "dim"), (f"{mark} {first}", style)))
+        for part in further:
+            self._print(Text(" " * (len(moment) + 2) + part, style))
 
     def standing(self, prequential: Prequential, version: str, running: Running | None) -> None:
         """The phases of an update, one line each."""
         phase = "" if running is None else f"{running.job} {running.phase}"
         if running is not None and phase != self._phase:
-            self.say(f"  update {running.job} on {running.events} new events: {running.phase} ({running.share:.0%})")
+            self.say(f"update {running.job} on {running.events} new events: {running.phase} ({running.share:.0%})")
         self._phase = phase
 
     def end(self, pictures: Sequence[RenderableType]) -> None:
