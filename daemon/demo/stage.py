@@ -98,7 +98,7 @@ class Stage:
         """The share of ``cases`` answered with their label; nothing is learnt from them."""
         answers = self.host.answers(cases)
         self._seen(answer["version"] for answer in answers)
-        return sum(a["label"] == label(c) for c, a in zip(cases, answers, strict=True)) / len(cases)
+        return sum(bool(a["label"] == label(c)) for c, a in zip(cases, answers, strict=True)) / len(cases)
 
     def unseen(self, chapter: Chapter) -> float:
         """Accuracy on ``PROBES`` texts of ``chapter`` that never went into the stream, by the labels of now."""
