@@ -56,6 +56,8 @@ class Report:
     requests: int = 0
     failed_requests: int = 0
     seconds: float = 0.0
+    cpu_s: float = 0.0
+    """Processor seconds of the daemon with its trainers, and of the demo."""
 
     @property
     def met(self) -> bool:
@@ -77,6 +79,7 @@ class Report:
             "seed": self.seed,
             "met": self.met,
             "seconds": round(self.seconds, 1),
+            "cpu_s": round(self.cpu_s, 1),
             "chapters": [_chapter(told) for told in self.chapters],
             "cut": self.cut,
             "forgetting": round(self.forgetting, 4),
@@ -153,12 +156,13 @@ def _updates(report: Report) -> RenderableType:
 def _summary(report: Report) -> RenderableType:
     events = sum(told.events for told in report.chapters)
     moves = " → ".join(report.moves)
-    lines = [
-        Text(
-            f"{events} events in {report.seconds:.0f} s; {report.requests} requests, {report.failed_requests} failed; "
-            f"{report.swaps} swaps seen in the answers ({moves}); forgetting {100 * report.forgetting:+.1f} points"
-        )
-    ]
+    said = (
+        f"{events} events in {report.seconds:.0f} s, {report.cpu_s:.0f} CPU seconds",
+        f"{report.requests} requests, {report.failed_requests} failed",
+        f"{report.swaps} swaps seen in the answers ({moves})",
+        f"forgetting {100 * report.forgetting:+.1f} points",
+    )
+    lines = [Text("; ".join(said))]
     if report.cut:
         lines.append(Text(f"not told for lack of time: {', '.join(report.cut)}", "yellow"))
     broken = [e for e in report.expectations if not e.met]

@@ -12,9 +12,9 @@ from daemon.demo.simulator import TASK, Case, Chapter, Desk, Simulator
 from daemon.demo.teller import Teller
 from daemon.demo.updates import Outcome, Updates
 
-AT_ONCE = 8
+AT_ONCE = 10
 """Events predicted before the labels of the first of them are told."""
-PACE_S = 0.25
+PACE_S = 0.4
 """Between such handfuls while an update trains: answering goes on, and there are events left for afterwards."""
 PROBES = 48
 TRIGGER_S, LOOK_S = 4.0, 0.1
@@ -34,7 +34,8 @@ class Stage:
     # -- playing --------------------------------------------------------------------------------
 
     def play(self, cases: Sequence[Case], at_once: int = AT_ONCE) -> None:
-        """Each event first as a request, answered and counted, then its label (test, then train)."""
+        """Each event first as a request, answered and counted, then its label (test, then train): the next handful is
+        asked once the labels of this one are in the answers."""
         for start in range(0, len(cases), at_once):
             part = cases[start : start + at_once]
             answers = self.host.answers(part, remember=True)
@@ -44,6 +45,7 @@ class Stage:
             self.told += part
             if self.look():
                 time.sleep(PACE_S)
+            self.settle()
 
     def late_labels(self) -> None:
         """The labels that are still out come in."""

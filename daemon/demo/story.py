@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from daemon.errors import RetaindError
 
 CHAPTER_S, ROLLBACK_S = 25.0, 6.0
 """What must be left for a chapter, and for the rollback, to be begun."""
+_WHOSE = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ def tell(settings: Settings, teller: Teller) -> Report:
             report.outcomes = list(stage.updates.outcomes)
             report.requests, report.failed_requests = host.requests, host.failed
     report.seconds = time.monotonic() - started
+    report.cpu_s = sum(u.ru_utime + u.ru_stime for u in map(resource.getrusage, _WHOSE))
     teller.end(report.tables())
     return report
 
