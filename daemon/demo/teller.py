@@ -61,18 +61,25 @@ class Plain:
         self._print(Rule(Text(f"{number}  {title}", "bold cyan"), align="left", style="cyan"))
 
     def say(self, line: str, *, good: bool | None = None) -> None:
+        self._say(line, good, self._consoles)
+
+    def _say(self, line: str, good: bool | None, consoles: Sequence[Console]) -> None:
         mark, style = {None: (" ", ""), True: ("✓", "green"), False: ("✗", "bold red")}[good]
         moment = f"{time.monotonic() - self._started:6.1f} s "
         first, *further = textwrap.wrap(line, WIDTH)
-        self._print(Text.assemble((moment, "dim"), (f"{mark} {first}", style)))
-        for part in further:
-            self._print(Text(" " * (len(moment) + 2) + part, style))
+        lines = [Text.assemble((moment, "dim"), (f"{mark} {first}", style))]
+        lines += [Text(" " * (len(moment) + 2) + part, style) for part in further]
+        for console in consoles:
+            for shown in lines:
+                console.print(shown)
 
     def standing(self, prequential: Prequential, version: str, running: Running | None) -> None:
-        """The phases of an update, one line each."""
+        """The phases of an update, one line each; a picture has its start only."""
         phase = "" if running is None else f"{running.job} {running.phase}"
         if running is not None and phase != self._phase:
-            self.say(f"update {running.job} on {running.events} new events: {running.phase} ({running.share:.0%})")
+            line = f"update {running.job} on {running.events} new events: {running.phase} ({running.share:.0%})"
+            started = not self._phase.startswith(running.job)
+            self._say(line, None, [console for console in self._consoles if started or not console.record])
         self._phase = phase
 
     def end(self, pictures: Sequence[RenderableType]) -> None:

@@ -14,8 +14,8 @@ from rich.console import Console
 from daemon.demo.picture import recorder, save
 from daemon.demo.prequential import Prequential, Stretch, spark
 from daemon.demo.report import Expectation, Report, Told
-from daemon.demo.teller import Plain
-from daemon.demo.updates import Outcome, Updates
+from daemon.demo.teller import Plain, Screen
+from daemon.demo.updates import Outcome, Running, Updates
 
 OUTCOME = Outcome("000001", "000002", "pass", True, 60, 0.8, 0.9, (), ("overall: better",))
 
@@ -128,3 +128,34 @@ def test_updates_are_read_from_their_directories(tmp_path: Path) -> None:
     assert (outcome.version, outcome.promoted, outcome.failed) == ("000002", False, ("overall: lower",))
     assert updates.ended() == []
     assert updates.running() is None
+
+
+def test_the_live_display_shows_where_it_stands_and_an_update_under_way() -> None:
+    # Given a terminal
+    console = Console(file=io.StringIO(), width=120, force_terminal=True)
+    prequential = Prequential(window=2)
+    prequential.add([True, False])
+    # When something is said while an update trains
+    with Screen(console) as screen:
+        screen.chapter(1, "one")
+        screen.standing(prequential, "000001", Running("000001", 160, "train", 0.4))
+        screen.say("it learns", good=True)
+        screen.end(made().tables())
+    # Then all of it was on the screen
+    assert isinstance(console.file, io.StringIO)
+    seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
+    for part in ("50%", "served by 000001", "train, 160 new events", "it learns", "pass, promoted"):
+        assert part in seen, part
+
+
+def test_a_picture_has_the_start_of_an_update_and_not_its_phases() -> None:
+    # Given plain lines on a console, and a picture
+    console, picture = Console(file=io.StringIO(), width=120), recorder()
+    teller = Plain(console, picture)
+    # When an update goes through two phases
+    for phase in ("start", "train"):
+        teller.standing(Prequential(), "000001", Running("000001", 160, phase, 0.4))
+    # Then the lines have both, the picture the first
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().count("update 000001") == 2
+    assert picture.export_text().count("update 000001") == 1
