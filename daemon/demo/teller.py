@@ -96,7 +96,7 @@ class Screen:
     """Lines that scroll, and below them what is under way; a context manager."""
 
     def __init__(self, console: Console, *further: Console) -> None:
-        self._live = Live(console=console, refresh_per_second=10, transient=True)
+        self._live = Live(console=console, auto_refresh=False, transient=True)
         self._plain = Plain(self._live.console, *further)
 
     def __enter__(self) -> Screen:
@@ -121,10 +121,10 @@ class Screen:
             Text(spark(stretch.curve[-200:], 40), "cyan"),
             f"served by {version}",
         )
-        self._live.update(Group(Text(), row, _bar(running)))
+        self._live.update(Group(Text(), row, _bar(running)), refresh=True)
 
     def end(self, pictures: Sequence[RenderableType]) -> None:
-        self._live.update(Text())
+        self._live.update(Text(), refresh=True)
         self._plain.end(pictures)
 
 
