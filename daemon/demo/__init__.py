@@ -1,0 +1,1 @@
+"""``retaind demo``: a simulator of business events, and the story of the real daemon that learns from them."""
