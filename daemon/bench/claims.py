@@ -1,0 +1,29 @@
+"""What we claim: the name of each bench, where it is measured, and what its headline says.
+
+A module named here has ``run(quick: bool) -> dict``, the document that :func:`daemon.bench.result.document`
+makes. It is imported when it runs, so that the command line stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Claim(NamedTuple):
+    """``module`` measures; ``headline``: what its one number is."""
+
+    module: str
+    headline: str
+
+    def run(self, quick: bool) -> dict[str, Any]:
+        """Measure: minutes, or with ``quick`` about one."""
+        document: dict[str, Any] = importlib.import_module(self.module).run(quick)
+        return document
+
+
+CLAIMS: Mapping[str, Claim] = {
+    "serving": Claim("daemon.bench.serving", "texts per CPU second, ours ÷ transformers pipeline"),
+    "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
+}
