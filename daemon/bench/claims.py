@@ -25,5 +25,6 @@ class Claim(NamedTuple):
 
 CLAIMS: Mapping[str, Claim] = {
     "serving": Claim("daemon.bench.serving", "texts per CPU second, ours ÷ transformers pipeline"),
+    "http": Claim("daemon.bench.http", "requests per server CPU second at 32 connections, ours ÷ FastAPI + pipeline"),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
 }

@@ -70,9 +70,7 @@ def save_classifier(served: ServedModel, directory: Path) -> None:
 def load_pipeline(directory: Path) -> Any:
     """``pipeline("text-classification")`` on what :func:`save_classifier` left; called with a list of texts."""
     with quiet():
-        model: nn.Module = MeanPooledClassifier.from_pretrained(
-            str(directory), dtype=torch.float32, local_files_only=True
-        )
+        model: Any = MeanPooledClassifier.from_pretrained(str(directory), dtype=torch.float32, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
         hf_logging.set_verbosity(logging.CRITICAL)  # it lists the classes that it knows where it meets another
         return pipeline(
