@@ -24,6 +24,7 @@ class Claim(NamedTuple):
 
 
 CLAIMS: Mapping[str, Claim] = {
+    "training": Claim("daemon.bench.training", "texts per CPU second, ours ÷ transformers.Trainer"),
     "serving": Claim("daemon.bench.serving", "texts per CPU second, ours ÷ transformers pipeline"),
     "http": Claim("daemon.bench.http", "requests per server CPU second at 32 connections, ours ÷ FastAPI + pipeline"),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
