@@ -27,5 +27,6 @@ CLAIMS: Mapping[str, Claim] = {
     "training": Claim("daemon.bench.training", "texts per CPU second, ours ÷ transformers.Trainer"),
     "serving": Claim("daemon.bench.serving", "texts per CPU second, ours ÷ transformers pipeline"),
     "http": Claim("daemon.bench.http", "requests per server CPU second at 32 connections, ours ÷ FastAPI + pipeline"),
+    "swap": Claim("daemon.bench.swap", "requests failed or answered by a wrong version during 1,000 swaps"),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
 }

@@ -1,7 +1,7 @@
 """``retaind bench http``: what a request costs the server, against FastAPI around a transformers pipeline.
 
 Both servers run in processes of their own, with the same weights, one torch thread each and uvicorn; ours is the
-predict process of a whole ``retaind run``. 32 kept connections ask one text a request, in order of arrival, from the
+predict process of ``retaind run``. 32 kept connections ask one text a request, in order of arrival, from the
 bench's own process. What counts is the CPU time of the serving process. Ours answers with the tuned head alone
 (``head: none``), which is what the pipeline computes; see bench serving for what the fast head adds.
 """
@@ -18,7 +18,7 @@ from daemon.bench.client import Answer, load
 from daemon.bench.model import TASK, publish_version, tuned_only
 from daemon.bench.peers import save_classifier
 from daemon.bench.result import document, interleave, median
-from daemon.bench.server import Server, daemon, fastapi_peer
+from daemon.bench.server import Server, fastapi_peer, predictor
 from daemon.bench.texts import texts
 from daemon.errors import RetaindError
 from daemon.registry.store import FileRegistry
@@ -52,7 +52,7 @@ def measure(count: int, *, rounds: int, connections: int = CONNECTIONS) -> dict[
             wall[name].append(time.perf_counter() - began)
             return server.cpu_seconds() - before
 
-        with daemon(root, head={"kind": "none"}) as ours, fastapi_peer(root / "peer") as peer:
+        with predictor(root, head={"kind": "none"}) as ours, fastapi_peer(root / "peer") as peer:
             ways = {OURS: partial(cpu, OURS, ours), PEER: partial(cpu, PEER, peer)}
             for way in ways.values():
                 way()  # warm
