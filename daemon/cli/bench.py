@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ def bench(options: Options, name: str, quick: bool) -> None:
     Example:
       retaind bench serving --quick
     """
+    from daemon.logs import configure_logs
+
+    configure_logs(level=logging.WARNING)
     results: dict[str, dict[str, Any]] = {}
     for one in CLAIMS if name == "all" else [name]:
         results[one] = CLAIMS[one].run(quick)
