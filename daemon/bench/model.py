@@ -82,6 +82,13 @@ def encode(rows: Sequence[Text], labels: Sequence[str], task: Task) -> list[Exam
     ]
 
 
+def padding_ratio(examples: Sequence[Example], batch: int) -> float:
+    """Tokens of padded batches in this order ÷ tokens of the texts: what a peer that pads computes for each of ours."""
+    lengths = [len(example.token_ids) for example in examples]
+    batches = [lengths[start : start + batch] for start in range(0, len(lengths), batch)]
+    return round(sum(max(one) * len(one) for one in batches) / sum(lengths), 2)
+
+
 @torch.no_grad()
 def _move(encoder: Encoder, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)

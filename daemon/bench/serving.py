@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from daemon.bench.model import TASK, publish_version, tuned_only, with_fast_head
+from daemon.bench.model import TASK, padding_ratio, publish_version, tuned_only, with_fast_head
 from daemon.bench.peers import load_pipeline, save_classifier
 from daemon.bench.result import document, interleave, median
 from daemon.bench.texts import texts
@@ -26,7 +26,7 @@ from daemon.serving.predictor import Predictor
 from daemon.serving.served import ServedModel
 
 BATCH = 32
-COUNT, QUICK_COUNT = 1024, 128
+COUNT, QUICK_COUNT = 1024, 256
 PEER = "peer: transformers pipeline"
 OURS = "ours, tuned head"
 BOTH = "ours, tuned and fast head"
@@ -76,6 +76,7 @@ def measure(count: int, *, rounds: int) -> dict[str, Any]:
         rows,
         packages=("torch", "transformers", "tokenizers"),
         agreement_ratio=rows[0]["same_label_as_the_peer_ratio"],
+        padding_ratio=padding_ratio(tuned.encode([Input(text=text) for text in asked]), BATCH),
         precision="fp32",
         texts=count,
         batch=BATCH,
