@@ -7,11 +7,7 @@ on the same file, interleaved with ours. Appends are durable ones (fsync at each
 
 from __future__ import annotations
 
-import os
-import platform
 import random
-import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-from rich.console import Console
-from rich.progress import track
 
+from daemon.bench.result import document, median, shown
 from daemon.buffer.ports import Arrival
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import SystemClock
@@ -65,27 +60,21 @@ def measure(size: int, *, rounds: int, peers: int) -> dict[str, Any]:
     per_second = round(appends / append_s)
     rows.append({"what": f"durable appends, {BATCH} a batch", "events_per_second": per_second})
     rows.append({"what": f"the filling, {FILL_BATCH} a batch", "events_per_second": round((size - appends) / filled_s)})
-    return {
-        "headline": rows[0]["median_ms"],
-        "unit": f"ms of a class-balanced sample of {SAMPLE} events",
-        "appends_per_second": per_second,
-        "events": size,
-        "bytes_per_event": round(size_bytes / size),
-        "rows": rows,
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}",
-        "versions": {
-            "python": platform.python_version(),
-            "apsw": apsw.apsw_version(),
-            "sqlite": apsw.sqlite_lib_version(),
-        },
-    }
+    return document(
+        rows[0]["median_ms"],
+        f"ms of a class-balanced sample of {SAMPLE} events",
+        rows,
+        packages=("apsw",),
+        appends_per_second=per_second,
+        events=size,
+        bytes_per_event=round(size_bytes / size),
+    )
 
 
 def _fill(writer: SqliteBufferWriter, starts: Sequence[int], end: int, batch: int) -> float:
     """Append events in batches; seconds spent in appends."""
     spent = 0.0
-    console = Console(stderr=True)
-    for start in track(starts, "filling", console=console, disable=not sys.stderr.isatty(), transient=True):
+    for start in shown(starts, "filling"):
         arrivals = list(_arrivals(start, min(start + batch, end)))
         positions = {PARTITION: (start or None, start + len(arrivals))}
         began = time.perf_counter()
@@ -138,7 +127,7 @@ def _samples(reader: SqliteBufferReader, path: Path, rounds: int, peers: int) ->
     return [
         {
             "what": name,
-            "median_ms": round(statistics.median(taken), 2),
+            "median_ms": round(median(taken), 2),
             "slowest_ms": round(max(taken), 2),
             "samples": len(taken),
         }

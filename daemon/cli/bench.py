@@ -1,39 +1,63 @@
-"""``retaind bench``: one claim, measured."""
+"""``retaind bench``: what we claim, measured."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
+from daemon.bench.claims import CLAIMS
 from daemon.cli.options import Options, common
-
-BENCHES: Mapping[str, str] = {"buffer": "daemon.bench.buffer"}
-"""name -> module with ``run(quick: bool) -> dict``."""
 
 
 @click.command()
-@click.argument("name", type=click.Choice([*BENCHES, "all"]), default="all")
-@click.option("--quick", is_flag=True, help="Under a minute, at a smaller size.")
+@click.argument("name", type=click.Choice([*CLAIMS, "all"]), default="all")
+@click.option("--quick", is_flag=True, help="About a minute each, at a smaller size.")
 @common
 def bench(options: Options, name: str, quick: bool) -> None:
-    """Measure what we claim; prints one table a claim.
+    """Measure what we claim, each against a peer in the same run; prints one table a claim.
+
+    Without NAME all of them, one after the other.
 
     \b
     Example:
-      retaind bench buffer --quick
+      retaind bench serving --quick
     """
-    names = list(BENCHES) if name == "all" else [name]
-    results: dict[str, dict[str, Any]] = {n: importlib.import_module(BENCHES[n]).run(quick) for n in names}
-    document: Mapping[str, Any] = results if name == "all" else results[name]
-    options.emit(document, "\n\n".join(_table(n, result) for n, result in results.items()))
+    from daemon.logs import configure_logs
+
+    configure_logs(level=logging.WARNING)
+    results: dict[str, dict[str, Any]] = {}
+    for one in CLAIMS if name == "all" else [name]:
+        results[one] = CLAIMS[one].run(quick)
+        if name == "all" and not options.json:
+            click.echo(markdown(one, results[one]) + "\n")
+    if name != "all":
+        options.emit(results[name], markdown(name, results[name]))
+    elif options.json:
+        options.emit(results, "")
 
 
-def _table(name: str, result: Mapping[str, Any]) -> str:
-    lines = [f"{name}: {result['headline']}"]
-    lines += [f"  {key:<28}{value}" for key, value in result.items() if key not in ("headline", "rows")]
-    for row in result.get("rows", []):
-        lines.append("  " + "  ".join(f"{key} {value}" for key, value in row.items()))
-    return "\n".join(lines)
+def markdown(name: str, result: Mapping[str, Any]) -> str:
+    """A heading with the headline, the table of rows, and one line each for the facts, machine and versions."""
+    facts = {key: value for key, value in result.items() if key not in ("headline", "unit", "rows", "machine")}
+    versions = facts.pop("versions")
+    parts = [
+        f"### {name}: {result['headline']} {result['unit']}",
+        _table(result["rows"]),
+        " · ".join(f"{_words(key)} {value}" for key, value in facts.items()),
+        f"{result['machine']} · " + " · ".join(f"{key} {value}" for key, value in versions.items()),
+    ]
+    return "\n\n".join(parts)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    cells = [[_words(column) for column in columns], ["---"] * len(columns)]
+    cells += [[str(row.get(column, "")) for column in columns] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in cells)
+
+
+def _words(key: str) -> str:
+    return key.replace("_", " ")

@@ -1,0 +1,35 @@
+"""What we claim: the name of each bench, where it is measured, and what its headline says.
+
+A module named here has ``run(quick: bool) -> dict``, the document that :func:`daemon.bench.result.document`
+makes. It is imported when it runs, so that the command line stays light.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Claim(NamedTuple):
+    """``module`` measures; ``headline``: what its one number is."""
+
+    module: str
+    headline: str
+
+    def run(self, quick: bool) -> dict[str, Any]:
+        """Measure: minutes, or with ``quick`` about one."""
+        document: dict[str, Any] = importlib.import_module(self.module).run(quick)
+        return document
+
+
+CLAIMS: Mapping[str, Claim] = {
+    "training": Claim("daemon.bench.training", "texts per CPU second, ours ÷ transformers.Trainer"),
+    "serving": Claim("daemon.bench.serving", "texts per CPU second, ours ÷ transformers pipeline"),
+    "http": Claim("daemon.bench.http", "requests per server CPU second at 32 connections, ours ÷ FastAPI + pipeline"),
+    "swap": Claim("daemon.bench.swap", "requests failed or answered by a wrong version during 1,000 swaps"),
+    "update-cost": Claim(
+        "daemon.bench.update_cost", "CPU seconds of one update with 100 times the history ÷ with 5,000 events"
+    ),
+    "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
+}

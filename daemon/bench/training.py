@@ -1,0 +1,198 @@
+"""``retaind bench training``: what learning a text costs, against ``transformers.Trainer``.
+
+The same short texts (mean 33 tokens), encoded beforehand, the same encoder, batch size, epochs, optimiser and
+learning rate, float32, one CPU thread; each training starts from the base. Ours is the loop of a real update
+(:mod:`daemon.training.loop`); what an update does besides is in bench update-cost. Dropout is part of the price: the
+Trainer takes it from the model's configuration (0.1), our default is none. So both are measured with and without it,
+and the rows say against which.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from daemon.bench.model import CPU, LABELS, encode, padding_ratio
+from daemon.bench.peers import classifier
+from daemon.bench.result import document, interleave, median
+from daemon.bench.texts import texts
+from daemon.clock import SystemClock
+from daemon.config.task import FullTune, HeadTune, LastLayersTune, LoraTune, Model, Training
+from daemon.models.base import resolve_base
+from daemon.models.encoder import Encoder, quiet
+from daemon.models.tuned import TunedModel
+from daemon.models.tuning import Tune, apply_tuning
+from daemon.tasks import get_task
+from daemon.training.context import LoopContext
+from daemon.training.loop import Loop, steps_in
+from daemon.training.progress import Progress
+from strategies.base import Example, Strategy
+
+COUNT, QUICK_COUNT = 512, 128
+TRAINING = Training(epochs=1, batch_size=32, learning_rate=0.0002, head_learning_rate=0.0002)
+LORA = LoraTune()
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """CPU seconds of a training, its mean loss, and how many weights moved."""
+
+    cpu_s: float
+    loss: float
+    weights: int
+
+
+Way = Callable[[Sequence[Example]], Taught]
+
+
+def ours(tune: Tune, strategies: Callable[[], Sequence[Strategy]] = tuple, dropout_ratio: float = 0.0) -> Way:
+    """The daemon's loop with ``tune``; ``strategies`` makes those that learn along."""
+
+    def teach(examples: Sequence[Example]) -> Taught:
+        task = get_task("sequence")
+        encoder = Encoder.load(resolve_base(Model()), CPU)
+        model = TunedModel(encoder, task.build_head(encoder.hidden_size, LABELS, None, 0), LABELS, task)
+        apply_tuning(encoder, tune, 0)
+        model.set_dropout(dropout_ratio)
+        assert model.head is not None
+        model.head.requires_grad_(True)
+        context = LoopContext(
+            model,
+            task,
+            new=examples,
+            pool=(),
+            old_classes=0,
+            seed=0,
+            batch_size=TRAINING.batch_size,
+            total_steps=steps_in(len(examples), TRAINING),
+            parent=lambda: model,
+        )
+        with (
+            tempfile.TemporaryDirectory(prefix="retaind-bench-") as directory,
+            Progress(Path(directory) / "progress.jsonl", SystemClock()) as progress,
+        ):
+            began = time.process_time()
+            trained = Loop(context, strategies(), TRAINING, progress).run(())
+            cpu_s = time.process_time() - began
+        return Taught(cpu_s, trained.losses[-1], sum(weights.numel() for _, weights in model.trainable()))
+
+    return teach
+
+
+def trainer(adapt: Callable[[Any], Any] = lambda model: model, **config: float) -> Way:
+    """``transformers.Trainer`` on the same weights; ``adapt`` may wrap the model, ``config`` changes the base's."""
+
+    def teach(examples: Sequence[Example]) -> Taught:
+        from transformers import AutoTokenizer, DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
+
+        base = resolve_base(Model()).path
+        torch.manual_seed(0)
+        model = adapt(classifier(base, LABELS, **config))
+        rows = [{"input_ids": list(row.token_ids), "labels": row.target} for row in examples]
+        with tempfile.TemporaryDirectory(prefix="retaind-bench-") as directory, quiet():
+            arguments = TrainingArguments(
+                output_dir=directory,
+                num_train_epochs=TRAINING.epochs,
+                per_device_train_batch_size=TRAINING.batch_size,
+                learning_rate=TRAINING.learning_rate,
+                weight_decay=TRAINING.optimizer.weight_decay,
+                warmup_steps=TRAINING.warmup_ratio,
+                max_grad_norm=TRAINING.max_grad_norm,
+                use_cpu=True,
+                save_strategy="no",
+                logging_strategy="no",
+                report_to=[],
+                disable_tqdm=True,
+                dataloader_pin_memory=False,
+            )
+            collator = DataCollatorWithPadding(AutoTokenizer.from_pretrained(str(base), local_files_only=True))
+            made = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator)
+            made.remove_callback(PrinterCallback)
+            began = time.process_time()
+            done = made.train()
+            cpu_s = time.process_time() - began
+        moved = sum(weights.numel() for weights in model.parameters() if weights.requires_grad)
+        return Taught(cpu_s, float(done.training_loss), moved)
+
+    return teach
+
+
+def with_lora(model: Any) -> Any:
+    """PEFT's own LoRA of our default rank on every linear layer; the head moves too."""
+    import peft
+
+    with quiet():
+        config = peft.LoraConfig(
+            r=LORA.rank,
+            lora_alpha=int(LORA.alpha),
+            target_modules=["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"],
+            modules_to_save=["classifier"],
+        )
+        return peft.get_peft_model(model, config)
+
+
+FULL, PEER, BARE_PEER = "ours, full", "peer: Trainer", "peer: Trainer without dropout"
+WAYS: Mapping[str, Way] = {
+    FULL: ours(FullTune()),
+    "ours, full, dropout 0.1": ours(FullTune(), dropout_ratio=0.1),
+    "ours, full with word embeddings": ours(FullTune(embeddings=True)),
+    "ours, lora": ours(LORA),
+    "ours, last_layers": ours(LastLayersTune()),
+    "ours, head": ours(HeadTune()),
+    PEER: trainer(),
+    BARE_PEER: trainer(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
+    "peer: Trainer, PEFT LoRA": trainer(with_lora),
+}
+"""What is measured, a row each; a strategy's cost is one more: ``"ours, full, ewc": ours(FullTune(), make)``."""
+
+
+def run(quick: bool) -> dict[str, Any]:
+    """``headline``: texts per CPU second, tune full ÷ Trainer."""
+    return measure(QUICK_COUNT if quick else COUNT, rounds=2 if quick else 3)
+
+
+def measure(count: int, *, rounds: int) -> dict[str, Any]:
+    """The same with any number of texts and rounds."""
+    torch.set_num_threads(1)
+    examples = encode(texts(count), LABELS, get_task("sequence"))
+    taught: dict[str, Taught] = {}
+
+    def once(name: str) -> float:
+        taught[name] = WAYS[name](examples)
+        return taught[name].cpu_s
+
+    for way in WAYS.values():
+        way(examples[:8])  # warm
+    seconds = interleave({name: partial(once, name) for name in WAYS}, rounds)
+    speed = {name: count * TRAINING.epochs / median(taken) for name, taken in seconds.items()}
+    rows = [
+        {
+            "what": name,
+            "texts_per_cpu_second": round(speed[name], 1),
+            "times_trainer": round(speed[name] / speed[PEER], 2),
+            "times_trainer_without_dropout": round(speed[name] / speed[BARE_PEER], 2),
+            "weights_that_move": taught[name].weights,
+            "mean_loss": round(taught[name].loss, 4),
+        }
+        for name in WAYS
+    ]
+    return document(
+        round(speed[FULL] / speed[PEER], 2),
+        "texts per CPU second, ours (tune full) ÷ transformers.Trainer",
+        rows,
+        packages=("torch", "transformers", "peft", "accelerate"),
+        texts=count,
+        mean_tokens=round(sum(len(row.token_ids) for row in examples) / count, 1),
+        padding_ratio_in_order=padding_ratio(examples, TRAINING.batch_size),
+        epochs=TRAINING.epochs,
+        batch=TRAINING.batch_size,
+        rounds=rounds,
+        threads=1,
+    )
