@@ -2,7 +2,8 @@
 
 Texts of mixed lengths in order of arrival, 32 at a time, text in and label out; one CPU thread. Ours goes through
 the predictor that serves (its worker, its queue, the version's own tokenizer). The headline compares the same
-computation, encoder and tuned head; a row shows what the fast head adds by default.
+computation, encoder and tuned head; further rows show what the fast head adds by default, and int8
+(``predict.precision``).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from daemon.bench.model import TASK, padding_ratio, publish_version, tuned_only,
 from daemon.bench.peers import load_pipeline, save_classifier
 from daemon.bench.result import document, interleave, median
 from daemon.bench.texts import texts
+from daemon.config.models import Predict
 from daemon.events import Input
 from daemon.registry.store import FileRegistry
 from daemon.serving.predictor import Predictor
@@ -30,6 +32,7 @@ COUNT, QUICK_COUNT = 1024, 256
 PEER = "peer: transformers pipeline"
 OURS = "ours, tuned head"
 BOTH = "ours, tuned and fast head"
+INT8 = "ours, tuned head, int8"
 
 Label = Callable[[Sequence[str]], Sequence[str]]
 """A batch of texts -> their labels."""
@@ -50,10 +53,11 @@ def measure(count: int, *, rounds: int) -> dict[str, Any]:
         both = with_fast_head(tuned, root / "heads")
         save_classifier(tuned, root / "peer")
         pipe = load_pipeline(root / "peer")
-        predictors = [_predictor(tuned), _predictor(both)]
+        predictors = [_predictor(tuned), _predictor(both), _predictor(tuned.in_int8(Predict().recheck_odds))]
         ways: dict[str, Label] = {
             OURS: _ours(predictors[0]),
             BOTH: _ours(predictors[1]),
+            INT8: _ours(predictors[2]),
             PEER: lambda batch: [row["label"] for row in pipe(list(batch), batch_size=BATCH)],
         }
         labels = {name: _labels(way, asked) for name, way in ways.items()}  # warms, too

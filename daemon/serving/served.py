@@ -117,6 +117,19 @@ class ServedModel:
             _check(self.version_id, "fast probabilities", odds, (1, len(weights.labels)))
         return made
 
+    def in_int8(self, recheck_odds: float) -> ServedModel:
+        """The same, answering with an int8 copy first. Raises ConfigError off the CPU."""
+        return ServedModel(
+            self.version,
+            self.model,
+            self.tokenizer,
+            self.weights,
+            self.blend,
+            self.task,
+            int8_copy(self.model),
+            recheck_odds,
+        )
+
     def encode(self, inputs: Sequence[Input]) -> list[Example]:
         """Tokenise; may run in any thread."""
         return self._encode([(value, None) for value in inputs])
@@ -205,17 +218,16 @@ def load_served(
     """
     try:
         _verify(version)
-        model = load_tuned(version.path, version.meta, device)
         served = ServedModel(
             version,
-            model,
+            load_tuned(version.path, version.meta, device),
             Tokenizer.load(version.path / "tokenizer"),
             None,
             DEFAULT_BLEND,
             get_task(version.meta.task_type),
-            int8_copy(model) if precision.int8 else None,
-            precision.recheck_odds,
         )
+        if precision.int8:
+            served = served.in_int8(precision.recheck_odds)
         served.warm()
         if heads_dir is None or head_store.weights_stamp(heads_dir) is None:
             return served
