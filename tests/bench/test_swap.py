@@ -33,7 +33,7 @@ def test_given_each_kind_of_wrong_answer_when_seen_then_it_is_counted() -> None:
     assert (watched.bad, watched.requests) == (4, 7)
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_given_the_real_predictor_when_the_alias_moves_then_no_request_notices() -> None:
     result = swap.measure(2, versions=2, clients=2)
     assert result["headline"] == 0
