@@ -4,7 +4,7 @@ Two state directories that differ in their history alone: events in the buffer (
 in the champion's HeadState, as a learner would have folded them. In each, new events arrive and the real learner
 makes an update at the shipped defaults: job, training in a process of its own, refit, scoring, gate. What counts is the
 CPU time of both processes, the trainer's start included. A row a phase tells how many rows it handled: an update
-handles at most so many (``head.refit_max_events``, 2,000 rows of the holdout and of validation, the replay pool), and a
+handles at most so many (``head.refit_max_events``, ``gate.max_rows``, 500 rows of validation, the replay pool), and a
 short history has fewer to offer.
 """
 

@@ -83,7 +83,7 @@ class NcmHead(Section):
     """How many of the last layers make the features."""
     temperature: Annotated[float, Field(gt=0)] = 20.0
     """Probabilities are softmax(temperature x cosine)."""
-    refit_max_events: Positive = 20_000
+    refit_max_events: Positive = 4_000
     """At most so many stored events, balanced over classes, are re-encoded after an update."""
 
 
@@ -166,6 +166,9 @@ class Training(Section):
 class Gate(Section):
     min_rows: Positive = 100
     """With fewer holdout rows the verdict is ``insufficient``, whatever they say."""
+    max_rows: Annotated[int, Field(ge=10)] = 1000
+    """At most so many holdout rows are judged, half recent and half balanced over classes: more cost CPU at each
+    update and tell smaller differences."""
     insufficient: Literal["validation", "reject", "promote"] = "validation"
     """Where the holdout is too small to say: promote if not lower on validation and holdout together,
     never, or always."""

@@ -19,8 +19,7 @@ from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
 from strategies.base import PlanStats, Strategy
 
-MAX_HOLDOUT_ROWS = 2000
-MAX_VALIDATION_ROWS = 2000
+MAX_VALIDATION_ROWS = 500
 BYTES_PER_ROW = 2048
 SPARE_BYTES = 256 << 20
 
@@ -54,7 +53,10 @@ def freeze(
     new = taught(buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit))
     pool = _pool(buffer, task, config, new, eligible, strategies, cursor, seed)
     validation = taught(buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS))
-    holdout = _holdout(taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * MAX_HOLDOUT_ROWS)))
+    holdout = _holdout(
+        taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * config.gate.max_rows)),
+        config.gate.max_rows,
+    )
     refit: Sequence[StoredEvent] = ()
     if not isinstance(config.head, NoHead):
         drawn = buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor)
@@ -126,11 +128,11 @@ def _pool(
     return list(chosen.values())
 
 
-def _holdout(rows: Sequence[StoredEvent]) -> Sequence[StoredEvent]:
-    """At most 2,000 rows: all of them, or half recent and half balanced over classes."""
-    if len(rows) <= MAX_HOLDOUT_ROWS:
+def _holdout(rows: Sequence[StoredEvent], most: int) -> Sequence[StoredEvent]:
+    """All rows, or where there are more than ``most``, half recent and half balanced over classes."""
+    if len(rows) <= most:
         return rows
-    half = MAX_HOLDOUT_ROWS // 2
+    half = most // 2
     recent, older = list(rows[-half:]), rows[:-half]
     by_class: dict[object, list[StoredEvent]] = {}
     for event in reversed(older):

@@ -161,13 +161,12 @@ def test_refit_is_balanced_and_bounded(bench: Bench) -> None:
     assert bench.freeze(head={"kind": "none"})[0].counts["refit"] == 0
 
 
-def test_holdout_is_half_recent_half_balanced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_holdout_is_half_recent_half_balanced(bench: Bench) -> None:
     # Given a rare class that only came long ago
     bench.put(100, ["rare", "a"])
     bench.put(1000, ["a", "b"], start=100)
     everything = bench.freeze()[1]["holdout"]
-    monkeypatch.setattr(freezing, "MAX_HOLDOUT_ROWS", 20)
-    _, rows = bench.freeze()
+    _, rows = bench.freeze(gate={"max_rows": 20})
     holdout = rows["holdout"]
     # Then half are the newest, and the others come from every class alike
     assert len(ids(holdout)) == 20
