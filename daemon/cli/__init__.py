@@ -36,7 +36,7 @@ COMMANDS: Mapping[str, Entry] = {
     "bench": Entry("daemon.cli.bench:bench", "Measure what we claim."),
     "status": Entry("daemon.cli.status:status", "Where every task stands."),
     "train-now": Entry("daemon.cli.control_commands:train_now", "Start an update now."),
-    "versions": Entry("daemon.cli.versions:versions", "Versions of the model: list, show."),
+    "versions": Entry("daemon.cli.versions:versions", "Versions of the model: list, show, diff."),
     "promote": Entry("daemon.cli.control_commands:promote", "Serve a version, whatever the gate said."),
     "rollback": Entry("daemon.cli.control_commands:rollback", "Serve the previous champion again."),
     "pause": Entry("daemon.cli.control_commands:pause", "Start no update by itself."),
