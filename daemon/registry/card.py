@@ -58,7 +58,7 @@ def _head(registry: Registry, version: Version) -> Iterator[str]:
 def _use(version: Version) -> Iterator[str]:
     yield (
         f"Answers events of the task `{version.meta.task}` (type `{version.meta.task_type}`) as they come in the "
-        "stream that it was trained on, together with the fast head that goes with it. It was judged on a holdout of that "
+        "stream that it was trained on, together with its fast head. It was judged on a holdout of that "
         "stream only; on texts of another kind, language or time its quality is unknown. An answer is a suggestion: "
         "what decides about a person wants a person's look."
     )

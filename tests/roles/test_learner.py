@@ -21,12 +21,9 @@ from daemon.errors import CommandRefused, StoreFull
 from daemon.events import Input
 from daemon.heads.store import state_cursor
 from daemon.observe import NullObserver
-<<<<<<< HEAD
-from daemon.registry.lineage import trained_on
-=======
 from daemon.registry.card import card
 from daemon.registry.diff import diff
->>>>>>> 465121d (Tell what distinguishes two versions, and make a model card of each: a view over manifest and history)
+from daemon.registry.lineage import trained_on
 from daemon.registry.store import FileRegistry
 from daemon.roles import learner as learning
 from daemon.roles.commands import COMMANDS
