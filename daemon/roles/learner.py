@@ -69,6 +69,7 @@ class TaskLearner:
         self._training: Attempts | None = None
         self._candidate: _Candidate | None = None
         self._asked: str | None = None
+        self._registry_gone = False
         self._counted: tuple[tuple[int, FastLearner], int] | None = None
         self._considered: tuple[int, float] | None = None
         self._not_before = around.clock.monotonic()
@@ -93,7 +94,11 @@ class TaskLearner:
 
     def step(self) -> bool:
         """One bounded slice of work; False when there was none."""
-        if self._around.registry.alias(self.task, "champion") != self.fast.version.id:
+        champion = self._around.registry.alias(self.task, "champion")
+        if champion is None:
+            return self._wait_for_registry()
+        self._registry_gone = False
+        if champion != self.fast.version.id:
             self._follow()
         folded = self.fast.fold(self._around.fold_batch)
         if self.fast.erased:
@@ -109,6 +114,13 @@ class TaskLearner:
         if folded or self._trailing.step(self._around.fold_batch):
             return True
         return self._consider()
+
+    def _wait_for_registry(self) -> bool:
+        """An alias is never taken away: the registry's disk is gone. What is served answers on."""
+        if not self._registry_gone:
+            log.error("registry_gone", task=self.task, registry=str(self._around.paths.registry))
+        self._registry_gone = True
+        return False
 
     @property
     def updating(self) -> bool:

@@ -29,7 +29,8 @@ MESSAGES = int(os.environ.get("RETAIND_CHAOS_MESSAGES", "20000"))
 MAX_BYTES = 20_000
 CFG = Embedded(partitions=3, fsync=False)
 STRANGE: tuple[Any, ...] = (
-    None, True, 0, -1, 1.5, 1e308, 2**63, "", " ", "\0", "\ufeff", "a" * 600, "ÄÖ🂡\u202e", [], [[]], {}, {"": {}}, [None],
+    None, True, 0, -1, 1.5, 1e308, 2**63, "", " ", "\0", "\ufeff", "a" * 600, "ÄÖ🂡\u202e", [], [[]], {},
+    {"": {}}, [None],
     "2026-13-45T99:99:99Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2026-01-01", "NaN", ["x", "y"], "delete",
 )  # fmt: skip
 REASONS = {

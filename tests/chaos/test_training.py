@@ -27,14 +27,20 @@ def task(kind: str) -> dict[str, Any]:
         "strategies": [{"name": "fault", "kind": kind}],
         "trigger": {"min_events": 1_000_000},
         "training": {"epochs": 2, "batch_size": 8},
-        "update": {"max_attempts": 2, "retry_s": 0.1, "timeout_s": 25, "max_memory_bytes": 3 << 30},
+        "update": {
+            "max_attempts": 2,
+            "retry_s": 0.1,
+            "timeout_s": 25 if kind == "hang" else 600,
+            "max_memory_bytes": 3 << 30,
+        },
     }
 
 
 @pytest.fixture
 def daemon(tmp_path: Path, make_daemon: Callable[..., Daemon], monkeypatch: pytest.MonkeyPatch) -> Daemon:
     monkeypatch.setenv("PYTHONPATH", install(tmp_path / "packages"))
-    return make_daemon(tasks={kind: task(kind) for kind in REASONS}, learn={"snapshot_s": 1}, shutdown={"timeout_s": 15})
+    tasks = {kind: task(kind) for kind in REASONS}
+    return make_daemon(tasks=tasks, learn={"snapshot_s": 1}, shutdown={"timeout_s": 15})
 
 
 def history(daemon: Daemon) -> list[dict[str, Any]]:
