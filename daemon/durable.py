@@ -27,7 +27,7 @@ def written_to(root: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in UNWRITABLE:
+        if error.errno is None or error.errno not in UNWRITABLE:
             raise
         kind, mend = UNWRITABLE[error.errno]
         file = f" ({error.filename})" if error.filename else ""

@@ -125,13 +125,13 @@ def test_a_read_only_state_directory_is_refused_by_name_and_left_alone(
 
 
 def test_a_write_that_fails_makes_ingest_wait_and_lose_nothing(make_daemon: Make, rng: random.Random) -> None:
-    # Given a daemon, of which ingest may write no file any longer (its own limit, not the disk's)
+    # Given a daemon, of which ingest may make no file larger any longer (its own limit, not the disk's)
     daemon, acknowledged = make_daemon(**QUIET).start().ready(), list[str]()
     offer(daemon, 20, acknowledged)
     daemon.wait(lambda: stored(daemon) == 20, 60, "stored")
     daemon.wait(lambda: daemon.predict("I lost my card")["label"] == "card_lost", 60, "answered")
     ingest = psutil.Process(daemon.pids()["ingest"])
-    ingest.rlimit(resource.RLIMIT_FSIZE, (1024, resource.RLIM_INFINITY))
+    ingest.rlimit(resource.RLIMIT_FSIZE, (16384, resource.RLIM_INFINITY))
     # When events come
     for _ in range(5):
         assert offer(daemon, rng.randint(1, 40), acknowledged) is None
