@@ -12,10 +12,11 @@ from typing import TextIO
 import structlog
 
 
-class _Unstoppable(io.TextIOBase):
+class _Unstoppable(io.StringIO):
     """A log that cannot be written (its disk is full, its reader gone) loses lines; it stops no role."""
 
     def __init__(self, file: TextIO) -> None:
+        super().__init__()
         self._file = file
 
     def write(self, text: str) -> int:

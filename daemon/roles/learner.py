@@ -69,7 +69,6 @@ class TaskLearner:
         self._training: Attempts | None = None
         self._candidate: _Candidate | None = None
         self._asked: str | None = None
-        self._registry_gone = False
         self._counted: tuple[tuple[int, FastLearner], int] | None = None
         self._considered: tuple[int, float] | None = None
         self._not_before = around.clock.monotonic()
@@ -97,7 +96,6 @@ class TaskLearner:
         champion = self._around.registry.alias(self.task, "champion")
         if champion is None:
             return self._wait_for_registry()
-        self._registry_gone = False
         if champion != self.fast.version.id:
             self._follow()
         folded = self.fast.fold(self._around.fold_batch)
@@ -117,9 +115,9 @@ class TaskLearner:
 
     def _wait_for_registry(self) -> bool:
         """An alias is never taken away: the registry's disk is gone. What is served answers on."""
-        if not self._registry_gone:
+        if self._around.clock.monotonic() >= self._not_before:
             log.error("registry_gone", task=self.task, registry=str(self._around.paths.registry))
-        self._registry_gone = True
+            self._not_before = self._around.clock.monotonic() + NO_ROOM_S
         return False
 
     @property

@@ -181,6 +181,7 @@ def test_a_damaged_buffer_is_refused_by_name_and_left_as_it_is(make_daemon: Make
     assert daemon.stop() == 0
     path = daemon.state / "buffer.sqlite"
     connection = apsw.Connection(str(path))
+    assert connection.execute("SELECT count(*) FROM events").get == 400
     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
     connection.close()
     data = bytearray(path.read_bytes())
