@@ -18,6 +18,7 @@ from daemon.buffer.sqlite import SqliteBufferReader
 from daemon.errors import CommandRefused
 from daemon.events import Event, Input
 from daemon.metrics import PrometheusObserver, Sample, StateCollector, render
+from daemon.registry.card import card
 from daemon.registry.version import MOVES
 from daemon.roles.control import Control
 from daemon.roles.lag import Lag
@@ -106,6 +107,9 @@ class Doors:
 
     def version(self, version_id: str) -> Mapping[str, Any]:
         return version_row(self._rooms.registry, self._rooms.registry.load(version_id))
+
+    def card(self, version_id: str) -> str:
+        return card(self._rooms.registry, version_id)
 
     def buffer(self) -> Mapping[str, Any]:
         reader = self._reader()

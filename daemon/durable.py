@@ -2,9 +2,36 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from daemon.errors import StoreError, StoreFull
+
+UNWRITABLE: Mapping[int, tuple[type[StoreError], str]] = {
+    errno.ENOSPC: (StoreFull, "make room"),
+    errno.EDQUOT: (StoreFull, "make room"),
+    errno.EROFS: (StoreError, "mount it to write, or set state_dir"),
+    errno.EACCES: (StoreError, "give it to the user that runs retaind, or set state_dir"),
+    errno.EPERM: (StoreError, "give it to the user that runs retaind, or set state_dir"),
+}
+"""What the system says of a disk -> our error, and the mend."""
+
+
+@contextmanager
+def written_to(root: Path) -> Iterator[None]:
+    """Raise StoreFull or StoreError, naming ``root`` and the mend, where what lies there cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.errno not in UNWRITABLE:
+            raise
+        kind, mend = UNWRITABLE[error.errno]
+        file = f" ({error.filename})" if error.filename else ""
+        raise kind(f"{root}: cannot be written: {error.strerror}{file}; {mend}") from error
 
 
 def sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -67,5 +68,6 @@ class RoleDoor:
 
 
 def write_door(rooms: Rooms, name: str, port: int) -> None:
-    """Where a process listens, for who asked for a free port."""
-    write_atomically(rooms.paths.root / name, orjson.dumps({"host": rooms.config.http.host, "port": port}))
+    """Where which process listens, for who asked for a free port."""
+    door = {"host": rooms.config.http.host, "port": port, "pid": os.getpid()}
+    write_atomically(rooms.paths.root / name, orjson.dumps(door))

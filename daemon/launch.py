@@ -13,6 +13,7 @@ import structlog
 
 from daemon.app import Rooms, make_ingest, make_learner
 from daemon.config.models import Config
+from daemon.durable import written_to
 from daemon.errors import ConfigError
 from daemon.health import RoleDoor, write_door
 from daemon.metrics import PrometheusObserver, prepare_multiprocess
@@ -156,26 +157,32 @@ ROLES: Mapping[str, Callable[..., None]] = {"ingest": run_ingest, "learn": run_l
 
 
 def launch(config: Config, role: str, *, standby: bool, supervised: bool) -> None:
-    """Run one role in this process until SIGTERM. Raises ConfigError, SignatureMismatch, LockHeld."""
+    """Run one role in this process until SIGTERM.
+
+    Raises ConfigError, SignatureMismatch, LockHeld, and StoreError where the state directory cannot be written.
+    """
     if supervised:
         die_with_parent()
     stop = stop_on_signals()
     observer = PrometheusObserver(list(config.tasks))
-    rooms = Rooms.make(config, observer=observer)
-    if supervised or role == "predict":
-        ROLES[role](rooms, stop, lambda: None, standby=standby)
-        return
-    with RoleDoor(rooms, role, observer, standby=standby) as door:
-        ROLES[role](rooms, stop, door.is_ready, standby=standby)
+    with written_to(config.state_dir):
+        rooms = Rooms.make(config, observer=observer)
+        if supervised or role == "predict":
+            ROLES[role](rooms, stop, lambda: None, standby=standby)
+            return
+        with RoleDoor(rooms, role, observer, standby=standby) as door:
+            ROLES[role](rooms, stop, door.is_ready, standby=standby)
 
 
 def supervise(config: Config, commands: Mapping[str, list[str]]) -> int:
     """Run all roles as children until SIGTERM; returns the exit status.
 
-    Raises LockHeld where a daemon runs on this state directory already: it is left as it is.
+    Raises LockHeld where a daemon runs on this state directory already: it is left as it is; StoreError where
+    the directory cannot be written.
     """
-    rooms = Rooms.make(config)
-    with RoleLock(rooms.paths.root, "run").acquire():
-        prepare_multiprocess(rooms.paths.metrics)
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(rooms.paths.metrics)
-        return Supervisor(commands, rooms.paths.root, config.shutdown.timeout_s).run()
+    with written_to(config.state_dir):
+        rooms = Rooms.make(config)
+        with RoleLock(rooms.paths.root, "run").acquire():
+            prepare_multiprocess(rooms.paths.metrics)
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(rooms.paths.metrics)
+            return Supervisor(commands, rooms.paths.root, config.shutdown.timeout_s).run()

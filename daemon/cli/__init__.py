@@ -36,13 +36,14 @@ COMMANDS: Mapping[str, Entry] = {
     "bench": Entry("daemon.cli.bench:bench", "Measure what we claim."),
     "status": Entry("daemon.cli.status:status", "Where every task stands."),
     "train-now": Entry("daemon.cli.control_commands:train_now", "Start an update now."),
-    "versions": Entry("daemon.cli.versions:versions", "Versions of the model: list, show."),
+    "versions": Entry("daemon.cli.versions:versions", "Versions of the model: list, show, diff."),
     "promote": Entry("daemon.cli.control_commands:promote", "Serve a version, whatever the gate said."),
     "rollback": Entry("daemon.cli.control_commands:rollback", "Serve the previous champion again."),
     "pause": Entry("daemon.cli.control_commands:pause", "Start no update by itself."),
     "resume": Entry("daemon.cli.control_commands:resume", "Let updates start by themselves again."),
     "buffer": Entry("daemon.cli.status:buffer", "The store of events: stats, export, erase."),
     "check-config": Entry("daemon.cli.config_commands:check_config", "Check the configuration, and sample records."),
+    "doctor": Entry("daemon.cli.doctor:doctor", "Check machine, configuration and state, each with its mend."),
     "config": Entry("daemon.cli.config_commands:config", "Show each value of the configuration with its origin."),
 }
 

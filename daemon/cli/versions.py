@@ -45,8 +45,9 @@ def list_versions(options: Options, task: str | None) -> None:
 
 @versions.command()
 @click.argument("version")
+@click.option("--card", "as_card", is_flag=True, help="Its model card, as Markdown.")
 @common
-def show(options: Options, version: str) -> None:
+def show(options: Options, version: str, as_card: bool) -> None:
     """One version: where it comes from, its files, its history. Verifies every hash.
 
     \b
@@ -54,9 +55,14 @@ def show(options: Options, version: str) -> None:
       retaind versions show 000042
     """
     from daemon.app import Rooms
+    from daemon.registry.card import card
     from daemon.roles.overview import version_row
 
     rooms = Rooms.make(options.load().config)
+    if as_card:
+        text = card(rooms.registry, version)
+        options.emit({"id": version, "card": text}, text.rstrip())
+        return
     loaded = rooms.registry.load(version)
     document = {
         **version_row(rooms.registry, loaded),
@@ -70,3 +76,22 @@ def show(options: Options, version: str) -> None:
     lines += ["history"]
     lines += [f"  {e.kind:<12}{e.who:<12}{e.why}" for e in rooms.registry.history(version=version)]
     options.emit(document, "\n".join(lines))
+
+
+@versions.command("diff")
+@click.argument("a")
+@click.argument("b")
+@common
+def diff_versions(options: Options, a: str, b: str) -> None:
+    """What distinguishes version B from version A: configuration, labels, metrics, verdict.
+
+    \b
+    Example:
+      retaind versions diff 000041 000042
+    """
+    from daemon.app import Rooms
+    from daemon.registry.diff import diff, text_of_diff
+
+    rooms = Rooms.make(options.load().config)
+    document = diff(rooms.registry, a, b)
+    options.emit(document, text_of_diff(document))

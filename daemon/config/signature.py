@@ -49,8 +49,17 @@ def check_signature(state_dir: Path, config: Config) -> None:
     A task that is new joins the signature; one that left the configuration stays in it, since its state does.
     Raises SignatureMismatch with every difference and the mend, StoreCorrupt, or SchemaTooNew.
     """
-    path = state_dir / FILE
-    stored = _read(path)
+    stored, wanted = compare_signature(state_dir, config)
+    merged = {**stored, **{name: _kept(stored.get(name, {}), task) for name, task in wanted.items()}}
+    if merged != stored:
+        _write(state_dir / FILE, merged)
+
+
+def compare_signature(
+    state_dir: Path, config: Config
+) -> tuple[Mapping[str, TaskSignature], Mapping[str, TaskSignature]]:
+    """The stored signature and the configuration's; writes nothing. Errors as in :func:`check_signature`."""
+    stored = _read(state_dir / FILE)
     wanted = signature(config)
     differences = [line for name in wanted if name in stored for line in _differences(name, stored[name], wanted[name])]
     if differences:
@@ -58,9 +67,7 @@ def check_signature(state_dir: Path, config: Config) -> None:
             f"{'; '.join(differences)}: {state_dir} was made under another configuration. "
             "Restore these values, or give another state_dir to start anew"
         )
-    merged = {**stored, **{name: _kept(stored.get(name, {}), task) for name, task in wanted.items()}}
-    if merged != stored:
-        _write(path, merged)
+    return stored, wanted
 
 
 def _differences(name: str, stored: TaskSignature, wanted: TaskSignature) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from daemon.events import Input
@@ -46,6 +46,7 @@ class Api:
             Route("/v1/tasks/{task}/train", self.train, methods=["POST"]),
             Route("/v1/versions", self.versions),
             Route("/v1/versions/{version}", self.version),
+            Route("/v1/versions/{version}/card", self.card),
             Route("/v1/buffer", self.buffer),
         ]
 
@@ -118,6 +119,11 @@ class Api:
     async def version(self, request: Request) -> Response:
         """One version; its hashes are verified."""
         return _json(await run_in_threadpool(self._services.version, _version(request.path_params["version"])))
+
+    async def card(self, request: Request) -> Response:
+        """The model card of a version, as Markdown; its hashes are verified."""
+        text = await run_in_threadpool(self._services.card, _version(request.path_params["version"]))
+        return PlainTextResponse(text, media_type="text/markdown; charset=utf-8")
 
     async def buffer(self, request: Request) -> Response:
         """Size and last change of the buffer."""

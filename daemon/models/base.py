@@ -45,10 +45,11 @@ class BaseFiles:
     sha256: str
 
 
-def resolve_base(model: Model) -> BaseFiles:
-    """Find and verify. Raises ConfigError where there is no such model, UnsafeFile where it has no
-    safetensors, VersionCorrupt where the hash differs from the expected one."""
-    path = _locate(model.base)
+def resolve_base(model: Model, *, fetch: bool = True) -> BaseFiles:
+    """Find and verify; without ``fetch`` the network is not asked, whatever is configured. Raises ConfigError
+    where there is no such model, UnsafeFile where it has no safetensors, VersionCorrupt where the hash differs
+    from the expected one."""
+    path = _locate(model.base, fetch)
     weights = sorted(path.glob("*.safetensors"))
     if not (path / "config.json").is_file() or not (path / "tokenizer.json").is_file():
         raise ConfigError(f"model.base: {model.base!r} lacks config.json or tokenizer.json (a fast tokenizer)")
@@ -84,7 +85,12 @@ def _check_window(path: Path, model: Model) -> None:
         raise ConfigError(f"model.max_tokens: {model.max_tokens}; {model.base!r} reads at most {window} tokens")
 
 
-def _locate(base: str) -> Path:
+def is_local(base: str) -> bool:
+    """Whether ``base`` can only be on this machine: a package, or a directory that is there."""
+    return base.startswith(PACKAGE) or Path(base).expanduser().is_dir()
+
+
+def _locate(base: str, fetch: bool) -> Path:
     if base.startswith(PACKAGE):
         name = base.removeprefix(PACKAGE)
         spec = importlib.util.find_spec(name) if name.isidentifier() else None
@@ -99,15 +105,17 @@ def _locate(base: str) -> Path:
         return local
     if base.startswith((".", "/", "~")) or base.count("/") > 1:
         raise ConfigError(f"model.base: {base!r}: no such directory")
-    return _download(base)
+    return _download(base, fetch)
 
 
 @cache
-def _download(hub_id: str) -> Path:
+def _download(hub_id: str, fetch: bool) -> Path:
     """The one place that may reach the network: the model that was asked for by its hub id."""
     cached = _ask_hub(hub_id, offline=True)
     if cached.returncode == 0 and any(Path(cached.stdout.strip()).glob("*.safetensors")):
         return Path(cached.stdout.strip())
+    if not fetch:
+        raise ConfigError(f"model.base: {hub_id!r} is not in the local cache; it is fetched at the first start")
     if _OFFLINE:
         raise ConfigError(f"model.base: {hub_id!r} is not in the local cache, and HF_HUB_OFFLINE forbids to fetch it")
     fetched = _ask_hub(hub_id, offline=False)

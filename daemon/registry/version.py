@@ -28,7 +28,8 @@ Alias = Literal["champion", "previous"]
 @dataclass(frozen=True, slots=True)
 class VersionMeta:
     """What the maker of a version says of it. ``base`` and ``base_sha256`` name the encoder it stands on;
-    ``cursor`` is the last change it was trained on; ``metrics`` are the training's."""
+    ``cursor`` is the last change it was trained on; ``metrics`` are the training's; ``recipe``: the job's
+    ``config``, ``seed``, ``reason`` and ``counts`` of rows (empty in a base version)."""
 
     task: str
     task_type: str
@@ -39,6 +40,7 @@ class VersionMeta:
     cursor: int = 0
     tune: Mapping[str, Any] = field(default_factory=lambda: {"kind": "base"})
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,10 @@ class TaskLearner:
 
     def step(self) -> bool:
         """One bounded slice of work; False when there was none."""
-        if self._around.registry.alias(self.task, "champion") != self.fast.version.id:
+        champion = self._around.registry.alias(self.task, "champion")
+        if champion is None:
+            return self._wait_for_registry()
+        if champion != self.fast.version.id:
             self._follow()
         folded = self.fast.fold(self._around.fold_batch)
         if self.fast.erased:
@@ -109,6 +112,13 @@ class TaskLearner:
         if folded or self._trailing.step(self._around.fold_batch):
             return True
         return self._consider()
+
+    def _wait_for_registry(self) -> bool:
+        """An alias is never taken away: the registry's disk is gone. What is served answers on."""
+        if self._around.clock.monotonic() >= self._not_before:
+            log.error("registry_gone", task=self.task, registry=str(self._around.paths.registry))
+            self._not_before = self._around.clock.monotonic() + NO_ROOM_S
+        return False
 
     @property
     def updating(self) -> bool:

@@ -85,6 +85,24 @@ class RoleLock:
                 raise LockHeld(f"{self._path}: stopped while waiting for {holder}")
 
 
+def holder(state_dir: Path, role: str) -> str | None:
+    """Who holds the lock of ``role``; None where nobody does.
+
+    Looks by a shared lock, held for an instant: a process that asks for it in that very instant is refused.
+    """
+    try:
+        file = os.open(state_dir / f"lock.{role}", os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(file)
+    finally:
+        os.close(file)
+    return None
+
+
 def _holder(file: int) -> str:
     try:
         found = json.loads(os.pread(file, 4096, 0))

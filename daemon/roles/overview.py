@@ -9,6 +9,7 @@ from typing import Any
 from daemon.buffer.ports import BufferReader
 from daemon.config.paths import StatePaths
 from daemon.heads.store import state_cursor
+from daemon.registry.diff import verdict_of
 from daemon.registry.version import Alias, Registry, Version
 from daemon.roles.standing import standing
 
@@ -18,7 +19,7 @@ ALIASES: tuple[Alias, ...] = ("champion", "previous")
 def version_row(registry: Registry, version: Version) -> dict[str, Any]:
     """One line of a list of versions."""
     task = version.meta.task
-    verdict = next((e for e in reversed(registry.history(task, version.id)) if e.kind == "verdict"), None)
+    verdict = verdict_of(registry, version)
     return {
         "id": version.id,
         "task": task,

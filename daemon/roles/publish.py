@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from daemon.config.task import TaskConfig
+from daemon.errors import UnknownVersion
 from daemon.models.base import resolve_base
 from daemon.models.tuned import write_base_version
 from daemon.registry.version import Version, VersionMeta
@@ -13,8 +14,17 @@ from daemon.update.job import UpdateJob, read_result
 
 
 def champion(task: str, config: TaskConfig, around: Surroundings) -> Version:
-    """The served version, verified; a task's first one is the base encoder with no classes."""
+    """The served version, verified; a task's first one is the base encoder with no classes.
+
+    Raises VersionError; UnknownVersion where the registry knows nothing of a task that has head states: its disk
+    is gone, and another first version would begin another history.
+    """
     served = around.registry.alias(task, "champion")
+    if served is None and (heads := around.paths.heads / task).is_dir() and any(heads.iterdir()):
+        raise UnknownVersion(
+            f"{around.paths.registry} names no champion of task {task!r}, but {heads} is there: "
+            f"bring the registry back, or move {heads} away to start anew"
+        )
     return around.registry.load(served if served is not None else _lay_base(task, config, around))
 
 
@@ -37,6 +47,7 @@ def publish(job: UpdateJob, attempt: Path, around: Surroundings) -> Version:
         cursor=job.cursor,
         tune=job.config["tune"],
         metrics={**read_result(attempt).metrics, "job": job.id, "left_out": job.left_out},
+        recipe={"config": job.config, "seed": job.seed, "reason": job.reason, "counts": job.counts},
     )
     return around.registry.publish(attempt / "version", meta, created=around.clock.now())
 

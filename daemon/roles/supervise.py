@@ -55,6 +55,7 @@ class Supervisor:
         self._timeout_s = timeout_s
         self._children = {role: _Child() for role in commands}
         self._signals = 0
+        self._told = False
 
     def run(self) -> int:
         """Until a signal; returns the exit status (0, or 2). Call it in the main thread.
@@ -108,8 +109,17 @@ class Supervisor:
         except (FileNotFoundError, PermissionError) as error:
             raise ConfigError(f"role {role}: {command[0]!r} cannot be started: {error.strerror}") from error
         child.started = time.monotonic()
+        try:
+            self._tell()
+        except OSError as error:  # a full disk must not take down what runs; the first time it is no start
+            if not self._told:
+                raise
+            log.warning("run_file_stale", error=str(error))
+
+    def _tell(self) -> None:
         pids = {name: other.process.pid for name, other in self._children.items() if other.process is not None}
         write_atomically(self._run_file, json.dumps({"supervisor": os.getpid(), "pids": pids}).encode())
+        self._told = True
 
     def _drain(self) -> None:
         running = [child.process for child in self._children.values() if child.process is not None]

@@ -15,6 +15,7 @@ import os
 import random
 import resource
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -128,6 +129,8 @@ class Attempt:
                     **_values(task, scores),
                     "seconds": dict(progress.seconds),
                     "cpu_seconds": dict(progress.cpu_seconds),
+                    "metric": task.metric.name,
+                    "rows_per_class": {name: _per_class(self._rows[name]) for name in ROWS if name != "refit"},
                     "wall_s": self._clock.monotonic() - started,
                     "cpu_s": time.process_time(),
                     "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -231,6 +234,11 @@ def _values(task: Task, scores: Scores) -> dict[str, float]:
         for split, units in by_split.items()
         if len(units)
     }
+
+
+def _per_class(events: Sequence[StoredEvent]) -> dict[str, int]:
+    """Rows by class, in the order of first sight."""
+    return dict(Counter(_class(event) for event in events))
 
 
 def _class(event: StoredEvent) -> str:

@@ -29,8 +29,8 @@ from daemon.serving.watch import Watcher
 from daemon.tasks import get_task
 from tests.models.bases import tiny
 
-SWAPS = 100
 CLIENTS = 4
+LONG = pytest.mark.timeout(1200)
 TEXTS = ("I lost my card", "where is my parcel", "refund, please", "the app does not open", "how do I close it")
 LABELS = ("card", "parcel", "refund", "login", "closing", "other")
 RECOMPUTE = """
@@ -91,8 +91,10 @@ def make_versions(root: Path, scratch: Path) -> FileRegistry:
     return registry
 
 
-@pytest.mark.slow
-def test_given_a_hundred_swaps_under_load_then_each_answer_is_of_one_version_and_its_labels(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "swaps", [pytest.param(100, marks=pytest.mark.slow), pytest.param(1000, marks=[pytest.mark.chaos, LONG])]
+)
+def test_given_swaps_under_load_then_each_answer_is_of_one_version_and_its_labels(tmp_path: Path, swaps: int) -> None:
     # Given six versions, the first of them served, and clients that never stop asking
     torch.set_num_threads(1)
     registry = make_versions(tmp_path / "registry", tmp_path)
@@ -129,9 +131,9 @@ def test_given_a_hundred_swaps_under_load_then_each_answer_is_of_one_version_and
     for client in clients:
         client.start()
 
-    # When the alias moves a hundred times, a label being folded in between
+    # When the alias moves so often, a label being folded in between
     windows = []
-    for swap in range(1, SWAPS + 1):
+    for swap in range(1, swaps + 1):
         before, after = ids[(swap - 1) % len(ids)], ids[swap % len(ids)]
         seen[after] += 1
         save_weights(heads / "support" / after, folded(learners[after], seen[after], states[after]).weights(), 0.5)

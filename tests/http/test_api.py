@@ -67,6 +67,9 @@ class FakeServices:
             raise UnknownVersion(f"version {version_id!r} is not in the registry")
         return {"id": version_id}
 
+    def card(self, version_id: str) -> str:
+        return f"# {self.version(version_id)['id']}\n"
+
     def buffer(self) -> Mapping[str, Any]:
         raise RuntimeError("a defect, whose text must not leave the house")
 
@@ -126,6 +129,7 @@ def test_given_events_when_posted_one_many_or_as_lines_then_all_are_appended(ser
         ("GET", "/v1/nothing", None, 404),
         ("DELETE", "/v1/status", None, 405),
         ("GET", "/v1/versions/000009", None, 404),
+        ("GET", "/v1/versions/000009/card", None, 404),
         ("GET", "/v1/versions/..%2f..%2fetc", None, 404),
         ("POST", "/v1/tasks/support/rollback", {}, 409),
         ("PUT", "/v1/tasks/support/champion", {}, 400),
@@ -232,6 +236,13 @@ def test_given_the_openapi_document_when_read_then_every_route_is_in_it(services
     assert document["openapi"].startswith("3.1")
     assert {"get", "put"} <= set(document["paths"]["/v1/tasks/{task}/champion"])
     assert all(op["summary"] for path in document["paths"].values() for op in path.values())
+
+
+def test_given_a_version_when_its_card_is_asked_for_then_it_is_markdown(services: FakeServices) -> None:
+    answer = client(services).get("/v1/versions/000001/card")
+    assert (answer.status_code, answer.text) == (200, "# 000001\n")
+    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert "get" in client(services).get("/openapi.json").json()["paths"]["/v1/versions/{version}/card"]
 
 
 @pytest.fixture

@@ -21,6 +21,8 @@ from daemon.errors import CommandRefused, StoreFull
 from daemon.events import Input
 from daemon.heads.store import state_cursor
 from daemon.observe import NullObserver
+from daemon.registry.card import card
+from daemon.registry.diff import diff
 from daemon.registry.lineage import trained_on
 from daemon.registry.store import FileRegistry
 from daemon.roles import learner as learning
@@ -159,6 +161,13 @@ def test_given_enough_labels_when_stepping_then_a_version_is_trained_judged_and_
     assert bench.learner.fast.version.id == "000002"
     assert bench.learner.fast.cursor == bench.buffer.reader.last_seq(TASK)
     assert bench.kinds()[-2:] == ["promoted", "verdict"]
+    # And the version's card tells of what it was made, and what distinguishes it from the base
+    text = card(bench.registry, "000002")
+    assert "| class 0 | 3 | 0 | 0 | 0 |" in text
+    assert "**insufficient**, promoted, on 0 holdout rows against version 000001" in text
+    found = diff(bench.registry, "000001", "000002")
+    assert found["labels"] == {"added": ["class 0", "class 1", "class 2"], "removed": []}
+    assert found["config"]["tune.kind"] == [None, "head"]
 
 
 def test_given_labels_that_came_during_the_training_when_promoted_then_they_are_in(bench: Bench) -> None:
