@@ -18,7 +18,7 @@ from daemon.doctor.finding import Finding, Patient
 from daemon.registry.history import History
 from daemon.roles.lock import holder
 from daemon.sqlite import translated
-from daemon.update.freeze import BYTES_PER_ROW, MAX_HOLDOUT_ROWS, MAX_VALIDATION_ROWS, SPARE_BYTES
+from daemon.update.freeze import BYTES_PER_ROW, MAX_VALIDATION_ROWS, SPARE_BYTES
 
 LOCKS = ("run", "ingest", "learn")
 NETWORK = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "glusterfs"})
@@ -142,7 +142,7 @@ def _place(root: Path) -> Path:
 def _update_bytes(task: TaskConfig) -> int:
     new = task.update.max_new_events
     refit = 0 if isinstance(task.head, NoHead) else task.head.refit_max_events
-    return ((1 + POOL_RATIO) * new + refit + MAX_HOLDOUT_ROWS + MAX_VALIDATION_ROWS) * BYTES_PER_ROW + SPARE_BYTES
+    return ((1 + POOL_RATIO) * new + refit + task.gate.max_rows + MAX_VALIDATION_ROWS) * BYTES_PER_ROW + SPARE_BYTES
 
 
 def _size(path: Path) -> int:
