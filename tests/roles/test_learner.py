@@ -5,6 +5,7 @@ Only the executor is a fake: it trains in this process when the test says so, or
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from daemon.clock import SystemClock
 from daemon.config.models import BufferConfig
 from daemon.config.paths import StatePaths
 from daemon.config.task import Labels, TaskConfig
-from daemon.errors import CommandRefused, StoreFull
+from daemon.errors import CommandRefused, StoreFull, UnknownVersion
 from daemon.events import Input
 from daemon.heads.store import state_cursor
 from daemon.observe import NullObserver
@@ -457,3 +458,28 @@ def test_given_an_erasure_when_another_version_serves_then_the_previous_head_pas
     assert bench.buffer.reader.last_erasure(TASK) == 0
     assert trained_on(bench.registry, TASK, [ids[0]]) == []
     assert [version.id for version in trained_on(bench.registry, TASK, ["e0"])] == ["000002"]
+
+
+def test_given_a_registry_that_goes_away_when_stepping_then_no_other_history_begins_and_it_goes_on_once_back(
+    bench: Bench,
+) -> None:
+    # Given a learner that serves, and an empty directory where the registry was
+    bench.label(3)
+    bench.settle()
+    away = bench.paths.root / "away"
+    bench.paths.registry.rename(away)
+    bench.paths.registry.mkdir()
+    # When labels come, and the learner is started anew
+    bench.label(8)
+    bench.settle()
+    with pytest.raises(UnknownVersion, match="bring the registry back"):
+        bench.open()
+    # Then nothing is trained and nothing is made there
+    assert bench.executor.started == 0
+    assert [path for path in bench.paths.registry.rglob("*") if path.is_file()] == []
+    # And once it is back all goes on
+    shutil.rmtree(bench.paths.registry)
+    away.rename(bench.paths.registry)
+    bench.clock.advance(100)
+    bench.settle()
+    assert bench.champion == "000002"

@@ -147,3 +147,21 @@ def test_given_a_child_that_keeps_dying_when_restarted_then_with_growing_pauses(
     assert at[1] - at[0] >= 0.2
     assert at[2] - at[1] >= 0.4
     assert at[3] - at[2] >= 0.8
+
+
+def test_given_a_run_file_that_cannot_be_written_when_a_child_dies_then_it_is_started_again_all_the_same(
+    tmp_path: Path,
+) -> None:
+    # Given a child that tells its pid, and a directory that takes no further file
+    told = tmp_path / "told"
+    code = f"import os; open({str(told)!r}, 'a').write(f'{{os.getpid()}}\\n'); {SLEEPER}"
+    supervisor = start(tmp_path, {"a": code})
+    wait(lambda: told.exists() and len(told.read_text().split()) == 1, "a child")
+    (tmp_path / ".run.json.tmp").mkdir()
+    # When it is killed
+    os.kill(int(told.read_text()), signal.SIGKILL)
+    # Then another takes its place, and the supervisor is there
+    wait(lambda: len(told.read_text().split()) == 2, "a restart")
+    assert supervisor.poll() is None
+    supervisor.terminate()
+    assert supervisor.wait(timeout=10) == 0
