@@ -93,10 +93,10 @@ class TaskLearner:
 
     def step(self) -> bool:
         """One bounded slice of work; False when there was none."""
-        champion = self._around.registry.alias(self.task, "champion")
-        if champion is None:
+        named = self._around.registry.alias(self.task, "champion")
+        if named is None:
             return self._wait_for_registry()
-        if champion != self.fast.version.id:
+        if named != self.fast.version.id:
             self._follow()
         folded = self.fast.fold(self._around.fold_batch)
         if self.fast.erased:

@@ -54,7 +54,7 @@ def test_given_load_when_the_daemon_is_killed_at_random_moments_then_nothing_ack
         # And a rollback survives being killed too: the version before answers, and holds
         daemon.wait(lambda: daemon.get("/v1/tasks/support/champion")["previous"] is not None, 240, "an update")
         daemon.cli("pause", "--why", "nothing moves by itself now")
-        before = daemon.cli("rollback", "--why", "test")["version"]
+        before = daemon.cli("rollback", "--why", "test")["champion"]
         daemon.kill()
         daemon.start().ready()
         status = daemon.get("/v1/status")["tasks"]["support"]
