@@ -60,19 +60,25 @@ def test_a_demo_too_short_to_show_anything_is_refused() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
-    # Given a demo whose daemon is starting
+    # Given a demo whose daemon is starting, in a process that heeds Ctrl-C whatever this one was started with
     environment = {**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen([*COMMAND, "--headless"], env=environment, stdout=subprocess.DEVNULL)
-    own = psutil.Process(process.pid)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("retaind-demo-*/state/run.json")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    children = own.children(recursive=True)
-    assert len(children) >= 2
-    # When it is interrupted
-    process.send_signal(number)
-    assert process.wait(60) == 128 + number
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        process = subprocess.Popen([*COMMAND, "--headless"], env=environment, stdout=subprocess.DEVNULL)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.glob("retaind-demo-*/state/run.json")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 2
+        # When it is interrupted
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    finally:
+        process.kill()
     # Then neither a process nor the directory is left
     _gone, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
