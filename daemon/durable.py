@@ -23,15 +23,24 @@ UNWRITABLE: Mapping[int, tuple[type[StoreError], str]] = {
 
 @contextmanager
 def written_to(root: Path) -> Iterator[None]:
-    """Raise StoreFull or StoreError, naming ``root`` and the mend, where what lies there cannot be written."""
+    """Raise StoreFull or StoreError, naming ``root`` and the mend, where what lies there cannot be written.
+
+    An error about a file elsewhere stays what it is: the mend would be wrong.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.errno not in UNWRITABLE:
+        if error.errno is None or error.errno not in UNWRITABLE or _elsewhere(error, root):
             raise
         kind, mend = UNWRITABLE[error.errno]
         file = f" ({error.filename})" if error.filename else ""
         raise kind(f"{root}: cannot be written: {error.strerror}{file}; {mend}") from error
+
+
+def _elsewhere(error: OSError, root: Path) -> bool:
+    """Whether the error names a file, and one that is not under ``root``."""
+    named = isinstance(error.filename, str | bytes)
+    return named and not Path(os.fsdecode(error.filename)).absolute().is_relative_to(root.absolute())
 
 
 def sha256(path: Path) -> str:
