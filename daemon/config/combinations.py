@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from daemon.config.kafka import Kafka, Password, SaslOauth
 from daemon.config.models import Config
 from daemon.config.problems import problem
 from daemon.errors import ConfigError
@@ -43,9 +44,43 @@ def _open_door(config: Config) -> Iterator[Finding]:
         )
 
 
-def _stream_kind(config: Config) -> Iterator[Finding]:
-    if config.stream.kind == "kafka":
-        yield "stream.kind", "kafka", "not built yet: use embedded"
+def _kafka(config: Config) -> Iterator[Finding]:
+    kafka = config.stream.kafka
+    if config.stream.kind == "kafka" and not kafka.bootstrap_servers:
+        yield "stream.kafka.bootstrap_servers", [], "with stream.kind kafka it needs at least one host:port"
+    for index, server in enumerate(kafka.bootstrap_servers):
+        host, colon, port = server.rpartition(":")
+        if not (host and colon and port.isdigit() and 0 < int(port) < 65536):
+            yield f"stream.kafka.bootstrap_servers.{index}", server, "must be host:port, for example kafka-1:9092"
+    wants_sasl, has_sasl = kafka.security_protocol.startswith("SASL"), kafka.sasl is not None
+    if wants_sasl and not has_sasl:
+        yield "stream.kafka.security_protocol", kafka.security_protocol, "needs stream.kafka.sasl, {kind: ...}"
+    if has_sasl and not wants_sasl:
+        allowed = "has no SASL, but stream.kafka.sasl is given; use SASL_SSL (or SASL_PLAINTEXT), or leave sasl out"
+        yield "stream.kafka.security_protocol", kafka.security_protocol, allowed
+    yield from _credentials(kafka)
+    if kafka.ssl.key_file is not None and kafka.ssl.cert_file is None:
+        yield "stream.kafka.ssl.key_file", str(kafka.ssl.key_file), "needs stream.kafka.ssl.cert_file beside it"
+    for name in ("ca_file", "cert_file", "key_file", "crl_file"):
+        file = getattr(kafka.ssl, name)
+        if file is not None and not file.is_file():
+            yield f"stream.kafka.ssl.{name}", str(file), "there is no such file"
+
+
+def _credentials(kafka: Kafka) -> Iterator[Finding]:
+    sasl = kafka.sasl
+    if isinstance(sasl, Password) and sasl.password is None:
+        yield (
+            "stream.kafka.sasl.password_file",
+            None,
+            "needs the password: name its file, or set RETAIND_KAFKA_PASSWORD",
+        )
+    if isinstance(sasl, SaslOauth):
+        if (sasl.token_file is None) == (sasl.token_url is None):
+            yield "stream.kafka.sasl.token_file", sasl.token_file, "give either token_file or token_url"
+        if sasl.token_url is not None and (sasl.client_id is None or sasl.client_secret is None):
+            allowed = "token_url needs it, and RETAIND_KAFKA_CLIENT_SECRET or client_secret_file"
+            yield "stream.kafka.sasl.client_id", sasl.client_id, allowed
 
 
 def _topics(config: Config) -> Iterator[Finding]:
@@ -97,7 +132,7 @@ def _strategies(config: Config) -> Iterator[Finding]:
 
 CHECKS: Sequence[Callable[[Config], Iterator[Finding]]] = (
     _open_door,
-    _stream_kind,
+    _kafka,
     _topics,
     _splits,
     _labels,

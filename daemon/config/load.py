@@ -7,7 +7,7 @@ Steps, in this order:
    or a scalar replaces; where ``kind`` chooses a section, another kind replaces the section.
 3. ``defaults`` is laid *under* every task: what a task says itself always wins over ``defaults``.
 4. The models check types, ranges and unknown keys; ``combinations`` checks what no single key can show.
-5. ``http.token`` is read from ``RETAIND_HTTP_TOKEN`` or ``http.token_file``; from nowhere else.
+5. Secrets are read from their variable or their file (:mod:`daemon.config.secrets`); from nowhere else.
 
 Each failure is a ConfigError with one line an error: key, value, where it was given, what is allowed.
 """
@@ -19,18 +19,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
 from daemon.config.combinations import check_combinations
 from daemon.config.document import Given, Node, Tree, plain, read_document, read_value
 from daemon.config.models import Config
 from daemon.config.problems import config_error
 from daemon.config.provenance import provenance_of
+from daemon.config.secrets import VARIABLES, refuse_secrets, with_secrets
 from daemon.config.walk import is_choice
 from daemon.errors import ConfigError
 
 PREFIX = "RETAIND_"
-TOKEN_VARIABLE = "RETAIND_HTTP_TOKEN"
 FILE_VARIABLE = "RETAIND_CONFIG"
 """Names the configuration file where ``--config`` does not; not a key itself."""
 
@@ -49,7 +49,7 @@ class Loaded:
 def load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> Loaded:
     """The configuration. ``sets``: ``key=value`` of ``--set``, in order. Raises ConfigError."""
     tree: Tree = {} if file is None else _read(file)
-    _refuse_token(tree)
+    refuse_secrets(tree)
     for name in sorted(environ):
         if name.startswith(PREFIX) and not _reserved(name):
             parts = name.removeprefix(PREFIX).lower().split("__")
@@ -59,7 +59,7 @@ def load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> 
         if not equals or not key.strip():
             raise ConfigError(f"--set {given}: must be KEY=VALUE, for example --set http.port=8091")
         overlay = _lay({}, key.strip().split("."), value, "--set")
-        _refuse_token(overlay)
+        refuse_secrets(overlay)
         tree = _merged(tree, overlay)
     tree = _with_defaults(tree)
     try:
@@ -67,9 +67,8 @@ def load(file: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> 
     except ValidationError as error:
         raise config_error(error, tree) from None
     provenance = dict(provenance_of(config, tree))
-    config, origin = _with_token(config, environ)
-    if origin:
-        provenance["http.token"] = origin
+    config, origins = with_secrets(config, environ)
+    provenance.update(origins)
     check_combinations(config, provenance)
     return Loaded(config, provenance)
 
@@ -85,7 +84,7 @@ def _read(file: Path) -> Tree:
 
 
 def _reserved(name: str) -> bool:
-    return name in (TOKEN_VARIABLE, FILE_VARIABLE) or _KUBERNETES.match(name) is not None
+    return name == FILE_VARIABLE or name in VARIABLES or _KUBERNETES.match(name) is not None
 
 
 def _variable_path(tree: Tree, parts: Sequence[str]) -> list[str]:
@@ -162,32 +161,3 @@ def _with_defaults(tree: Tree) -> Tree:
 def _section(node: Node) -> Node:
     """A key with nothing behind it (``support:``) is an empty section."""
     return {} if isinstance(node, Given) and node.value is None else node
-
-
-def _refuse_token(tree: Tree) -> None:
-    http = tree.get("http")
-    token = http.get("token") if isinstance(http, dict) else None
-    if isinstance(token, Given) and token.value is not None:
-        raise ConfigError(
-            f"http.token ({token.origin}): a secret must not stand here; "
-            f"set {TOKEN_VARIABLE} in the environment or name a file in http.token_file"
-        )
-
-
-def _with_token(config: Config, environ: Mapping[str, str]) -> tuple[Config, str]:
-    """The configuration with its token, and where that came from ('' without one)."""
-    origin = TOKEN_VARIABLE
-    token = environ.get(TOKEN_VARIABLE, "")
-    if not token and config.http.token is None and config.http.token_file is not None:
-        origin = str(config.http.token_file)
-        try:
-            token = config.http.token_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-            raise ConfigError(f"http.token_file = {origin!r}: cannot be read: {reason}") from None
-        if not token:
-            raise ConfigError(f"http.token_file = {origin!r}: is empty; put the token on its first line")
-    if not token:
-        return config, ""
-    http = config.http.model_copy(update={"token": SecretStr(token)})
-    return config.model_copy(update={"http": http}), origin

@@ -10,11 +10,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from daemon.config.document import Given, Node, Tree, plain
+from daemon.config.secrets import SECRET_KEYS
 from daemon.config.walk import keys_at
 from daemon.errors import ConfigError
-
-SECRET_KEYS = frozenset({"http.token"})
-"""Values that no message, log or document may show."""
 
 _WHOLE, _NUMBER = "must be a whole number", "must be a number"
 _ALLOWED: Mapping[str, Callable[[Mapping[str, Any]], str]] = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from daemon.config.document import Given, Node, Tree
 from daemon.config.models import Config
-from daemon.config.problems import SECRET_KEYS
+from daemon.config.secrets import SECRET_KEYS
 
 DEFAULT = "default"
 REDACTED = "***"

@@ -22,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from daemon.config.models import Config
+from daemon.config.secrets import is_secret
 from daemon.config.walk import kind_of, sections_of
 
 INTRODUCTION = """\
@@ -36,7 +37,7 @@ Durations end in `_s` (seconds), sizes in `_bytes`, shares in `_ratio`. Unknown 
 `retaind config show` prints each value with where it came from.
 
 Values are YAML 1.2 scalars: only `true` and `false` are booleans, so a label `no` is text.
-The token of the HTTP door comes from `RETAIND_HTTP_TOKEN` or `http.token_file`, never from this file.
+Secrets (the token of the HTTP door, Kafka's passwords) come from their variable or their file, never from this file.
 `RETAIND_CONFIG` names the file where `--config` does not.
 """
 
@@ -55,7 +56,7 @@ def _section(path: str, model: type[BaseModel], doc: str) -> Iterator[str]:
     own = _prose(model.__doc__ or "")
     if own or doc:
         yield (own or doc) + "\n"
-    rows = [_row(name, field) for name, field in model.model_fields.items() if name != "token"]
+    rows = [_row(name, field) for name, field in model.model_fields.items() if not is_secret(field.annotation)]
     yield "| key | type | default | allowed | meaning |"
     yield "|---|---|---|---|---|"
     yield from rows

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from daemon.config.kafka import Kafka
 from daemon.config.section import Positive, Seconds, Section
 
 
@@ -49,17 +50,6 @@ class Embedded(Section):
     """Records older than this go."""
     fsync: bool = True
     """Wait for the disk before a record counts as acknowledged."""
-
-
-class Kafka(Section):
-    bootstrap_servers: list[str] = Field(default=[])
-    """host:port of one or more brokers."""
-    group_id: str = "retaind"
-    """The consumer group of ingest; predict uses this name with ``.predict`` behind it."""
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    """How brokers are spoken to."""
-    create_topics: bool = False
-    """Create topics that are missing."""
 
 
 class Stream(Section):
