@@ -8,6 +8,8 @@
     ├── DecodeError             a record is not an event: it goes to the dead-letter topic
     ├── StreamError
     │   ├── StreamUnavailable   try again later
+    │   │   └── StreamDenied    not permitted: it is tried again, and goes on once it is granted
+    │   ├── RecordRefused       the stream will never take these records, whenever they are sent
     │   └── TopicRecreated      stored positions belong to another topic or cluster
     ├── StoreError              a durable store (buffer, embedded stream, control) cannot be used
     │   ├── PositionConflict    another writer moved a position: compare-and-set failed
@@ -33,6 +35,12 @@ Each message names the key or file, the value found, and the mend.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from daemon.stream.ports import OutRecord
 
 
 class RetaindError(Exception):
@@ -67,6 +75,19 @@ class StreamError(RetaindError):
 
 class StreamUnavailable(StreamError):
     pass
+
+
+class StreamDenied(StreamUnavailable):
+    """The message names the topic or group, and the grant that mends it."""
+
+
+class RecordRefused(StreamError):
+    """``records``: those of what the calling thread sent that are refused for what they are (too large, not valid
+    for their topic). What else it sent is acknowledged."""
+
+    def __init__(self, message: str, records: Sequence[OutRecord]) -> None:
+        super().__init__(message)
+        self.records = records
 
 
 class TopicRecreated(StreamError):

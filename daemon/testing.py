@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from daemon.errors import StreamError, StreamUnavailable
+from daemon.errors import RecordRefused, StreamDenied, StreamError, StreamUnavailable
 from daemon.stream.partition import partition_of
 from daemon.stream.ports import OutRecord, Record, TopicPartition
 
@@ -51,12 +51,16 @@ class _Topic:
 class MemoryBroker:
     """Topics in memory, for any number of sources and sinks of one process.
 
-    ``down``: poll and flush raise StreamUnavailable while it is set. A source polls with the broker's
-    condition, so it wakes at once. ``trim`` and ``recreate`` do what retention and operators do.
+    ``down``: poll and flush raise StreamUnavailable while it is set. ``denied``: topics that may neither be read
+    nor written (StreamDenied). ``max_record_bytes``: a larger value is refused (RecordRefused), as a topic's own
+    limit does. A source polls with the broker's condition, so it wakes at once. ``trim`` and ``recreate`` do what
+    retention and operators do.
     """
 
     def __init__(self, partitions: int = 1) -> None:
         self.down = False
+        self.denied: set[str] = set()
+        self.max_record_bytes: int | None = None
         self.changed = threading.Condition(threading.RLock())
         self._partitions = partitions
         self._topics: dict[str, _Topic] = {}
@@ -100,9 +104,15 @@ class MemoryBroker:
             self._topics.pop(topic, None)
             self.topic(topic)
 
-    def check(self) -> None:
+    def check(self, topics: Iterable[str]) -> None:
+        """Raises StreamUnavailable, StreamDenied."""
         if self.down:
             raise StreamUnavailable("the broker in memory was told to be down")
+        for topic in sorted(self.denied.intersection(topics)):
+            raise StreamDenied(f"{topic}: not permitted; grant it")
+
+    def refuses(self, record: OutRecord) -> bool:
+        return self.max_record_bytes is not None and len(record.value or b"") > self.max_record_bytes
 
     def committed(self, group: str, partition: TopicPartition) -> int | None:
         return self._groups.get((group, partition))
@@ -117,6 +127,7 @@ class MemorySource:
     def __init__(self, broker: MemoryBroker, topics: Sequence[str], group_id: str) -> None:
         self._broker, self._topics, self._group = broker, list(topics), group_id
         self._next: dict[TopicPartition, int] = {}
+        self._paused = False
         for partition in self.assignment():
             self._next[partition] = broker.log(partition).first
 
@@ -138,12 +149,18 @@ class MemorySource:
         deadline = time.monotonic() + timeout_s
         with self._broker.changed:
             while True:
-                self._broker.check()
-                records = self._read(max_records)
+                self._broker.check(self._topics)
+                records = [] if self._paused else self._read(max_records)
                 left = deadline - time.monotonic()
                 if records or left <= 0:
                     return records
                 self._broker.changed.wait(left)
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         self._broker.commit(self._group, positions)
@@ -191,8 +208,14 @@ class MemorySink:
     def flush(self, timeout_s: float) -> None:
         with self._lock:
             pending, self._pending = self._pending, []
-            self._broker.check()
-            self._broker.append(pending)
+            self._broker.check(record.topic for record in pending)
+            refused = [record for record in pending if self._broker.refuses(record)]
+            self._broker.append([record for record in pending if not self._broker.refuses(record)])
+        if refused:
+            raise RecordRefused(
+                f"{refused[0].topic}: {len(refused)} records are larger than {self._broker.max_record_bytes} bytes",
+                refused,
+            )
 
     def close(self) -> None:
         if self._pending:

@@ -56,8 +56,16 @@ class Source(Protocol):
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """Records in offset order per partition; empty after ``timeout_s`` without any.
 
-        Raises StreamUnavailable when the stream cannot be reached.
+        Raises StreamUnavailable when the stream cannot be reached, StreamDenied (one of these) when reading is
+        not permitted.
         """
+
+    def pause(self) -> None:
+        """From now on polls bring nothing, wait their time out, and keep the source in its group; partitions that
+        are assigned meanwhile are paused too. Places stay as they are; :meth:`seek` still moves them."""
+
+    def resume(self) -> None:
+        """Polls bring records again, from where they stood. Both may be called twice."""
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         """Store the group's next offsets in the stream."""
@@ -78,6 +86,11 @@ class Sink(Protocol):
         """Hand over records. They are durable only after :meth:`flush` returned."""
 
     def flush(self, timeout_s: float) -> None:
-        """Return once everything sent is acknowledged; raises StreamUnavailable otherwise."""
+        """Return once everything sent is acknowledged.
+
+        Raises StreamUnavailable where it is not known of some records (send them again), StreamDenied (one of
+        these) where their topic may not be written, RecordRefused once all but the refused ones are
+        acknowledged. Where several hold, StreamUnavailable goes first.
+        """
 
     def close(self) -> None: ...

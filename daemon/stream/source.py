@@ -43,6 +43,7 @@ class EmbeddedSource:
                     self._identities[topic] = f"embedded:{identity}"
         self._next = {partition: self.bounds(partition)[0] for partition in self._logs}
         self._turn = 0
+        self._paused = False
 
     def identities(self) -> Mapping[str, str]:
         return self._identities
@@ -59,7 +60,7 @@ class EmbeddedSource:
         with self._file.translated():
             while True:
                 version = self._file.version()
-                records = self._read(max_records)
+                records = [] if self._paused else self._read(max_records)
                 if records:
                     return records
                 while self._file.version() == version:
@@ -67,6 +68,12 @@ class EmbeddedSource:
                     if left <= 0:
                         return []
                     time.sleep(min(WAKE_S, left))
+
+    def pause(self) -> None:
+        self._paused = True
+
+    def resume(self) -> None:
+        self._paused = False
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         rows = [(self._group, self._log(partition), offset) for partition, offset in positions.items()]

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 
 import pytest
 
-from daemon.errors import StreamError
+from daemon.errors import RecordRefused, StreamDenied, StreamError
 from daemon.stream.ports import OutRecord, Record, Sink, Source, TopicPartition
 
 TOPIC = "t"
@@ -147,5 +147,82 @@ class StreamContract(ABC):
             thread.join()
         values = [r.value for r in self.read(source)]
         assert sorted(values, key=str) == sorted((b"%d-%d" % (t, n) for t in range(4) for n in range(20)), key=str)
+        source.close()
+        sink.close()
+
+    def test_a_paused_source_brings_nothing_and_goes_on_where_it_stood(self) -> None:
+        # Given a source that has read one record, and is paused
+        source = self.make_source("g")
+        self.write(b"0")
+        assert [r.value for r in source.poll(10, 5.0)] == [b"0"]
+        source.pause()
+        source.pause()
+        # When more is written, Then polls wait their time out and bring nothing
+        self.write(b"1", b"2")
+        start = time.monotonic()
+        assert list(source.poll(10, 0.1)) == []
+        assert time.monotonic() - start >= 0.09
+        # When it is resumed, Then nothing is missing
+        source.resume()
+        assert [r.value for r in self.read(source)] == [b"1", b"2"]
+        source.close()
+
+    def test_a_place_that_was_sought_while_paused_holds_afterwards(self) -> None:
+        source = self.make_source("g")
+        self.write(b"0", b"1", b"2")
+        records = self.read(source)
+        source.pause()
+        source.seek(TopicPartition(TOPIC, records[0].partition), records[2].offset)
+        assert list(source.poll(10, 0.0)) == []
+        source.resume()
+        assert [r.value for r in self.read(source)] == [b"2"]
+        source.close()
+
+
+class RefusalContract(ABC):
+    """For streams that have limits and permissions: ``limit`` and ``deny`` set them for TOPIC."""
+
+    @abstractmethod
+    def make_source(self, group: str) -> Source: ...
+
+    @abstractmethod
+    def make_sink(self) -> Sink: ...
+
+    @abstractmethod
+    def limit(self, max_bytes: int) -> None:
+        """A record with a larger value is refused from now on."""
+
+    @abstractmethod
+    def deny(self) -> None:
+        """Neither reading nor writing is permitted from now on."""
+
+    def test_a_refused_record_is_named_and_the_others_are_written(self) -> None:
+        # Given a topic with a limit
+        source, sink = self.make_source("g"), self.make_sink()
+        self.limit(10_000)
+        small, large = OutRecord(TOPIC, b"small", b"k"), OutRecord(TOPIC, b"x" * 20_000, b"k")
+        # When a record over it is among others
+        sink.send([small, large, small])
+        with pytest.raises(RecordRefused, match=TOPIC) as refused:
+            sink.flush(10.0)
+        # Then it is named, what else was sent is there, and the sink goes on
+        assert list(refused.value.records) == [large]
+        sink.send([OutRecord(TOPIC, b"later", b"k")])
+        sink.flush(10.0)
+        values: list[bytes | None] = []
+        while records := source.poll(10, 1.0):
+            values += [record.value for record in records]
+        assert values == [b"small", b"small", b"later"]
+        source.close()
+        sink.close()
+
+    def test_what_is_not_permitted_is_said_by_topic(self) -> None:
+        source, sink = self.make_source("g"), self.make_sink()
+        self.deny()
+        with pytest.raises(StreamDenied, match=rf"{TOPIC}.*grant"):
+            source.poll(10, 5.0)
+        sink.send([OutRecord(TOPIC, b"x", b"k")])
+        with pytest.raises(StreamDenied, match=rf"{TOPIC}.*grant"):
+            sink.flush(10.0)
         source.close()
         sink.close()

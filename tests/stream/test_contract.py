@@ -8,7 +8,7 @@ from daemon.config.stream import Embedded
 from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import Sink, Source
 from daemon.testing import MemoryBroker, MemorySink, MemorySource
-from tests.stream.contract import PARTITIONS, TOPIC, StreamContract
+from tests.stream.contract import PARTITIONS, TOPIC, RefusalContract, StreamContract
 
 CFG = Embedded(partitions=PARTITIONS)
 
@@ -25,7 +25,7 @@ class TestEmbedded(StreamContract):
         return EmbeddedSink(self.path, CFG)
 
 
-class TestMemory(StreamContract):
+class TestMemory(StreamContract, RefusalContract):
     @pytest.fixture(autouse=True)
     def _broker(self) -> None:
         self.broker = MemoryBroker(PARTITIONS)
@@ -35,3 +35,9 @@ class TestMemory(StreamContract):
 
     def make_sink(self) -> Sink:
         return MemorySink(self.broker)
+
+    def limit(self, max_bytes: int) -> None:
+        self.broker.max_record_bytes = max_bytes
+
+    def deny(self) -> None:
+        self.broker.denied.add(TOPIC)
