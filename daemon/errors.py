@@ -8,8 +8,12 @@
     ├── DecodeError             a record is not an event: it goes to the dead-letter topic
     ├── StreamError
     │   ├── StreamUnavailable   try again later
-    │   │   └── StreamDenied    not permitted: it is tried again, and goes on once it is granted
+    │   │   ├── StreamDenied    not permitted: it is tried again, and goes on once it is granted
+    │   │   ├── TopicMissing    it is tried again, and goes on once somebody created it
+    │   │   ├── PositionLost    the stream has nothing at this position (any more): place anew
+    │   │   └── Rebalanced      the partitions were dealt anew among the group: place anew
     │   ├── RecordRefused       the stream will never take these records, whenever they are sent
+    │   ├── Fenced              another process took this one's name in the stream: it must end
     │   └── TopicRecreated      stored positions belong to another topic or cluster
     ├── StoreError              a durable store (buffer, embedded stream, control) cannot be used
     │   ├── PositionConflict    another writer moved a position: compare-and-set failed
@@ -85,9 +89,25 @@ class RecordRefused(StreamError):
     """``records``: those of what the calling thread sent that are refused for what they are (too large, not valid
     for their topic). What else it sent is acknowledged."""
 
-    def __init__(self, message: str, records: Sequence[OutRecord]) -> None:
+    def __init__(self, message: str, records: Sequence[OutRecord] = ()) -> None:
         super().__init__(message)
         self.records = records
+
+
+class TopicMissing(StreamUnavailable):
+    pass
+
+
+class PositionLost(StreamUnavailable):
+    pass
+
+
+class Rebalanced(StreamUnavailable):
+    pass
+
+
+class Fenced(StreamError):
+    exit_status = 2
 
 
 class TopicRecreated(StreamError):

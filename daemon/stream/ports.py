@@ -43,7 +43,11 @@ class OutRecord:
 
 
 class Source(Protocol):
-    """Reads the topics it was made for. One thread at a time."""
+    """Reads the topics it was made for. One thread at a time.
+
+    A partition yields records once :meth:`assignment` has named it: from its oldest one, or from where
+    :meth:`seek` put it since.
+    """
 
     def identities(self) -> Mapping[str, str]:
         """topic -> what identifies this incarnation of it (cluster and topic id)."""
@@ -56,8 +60,10 @@ class Source(Protocol):
     def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
         """Records in offset order per partition; empty after ``timeout_s`` without any.
 
-        Raises StreamUnavailable when the stream cannot be reached, StreamDenied (one of these) when reading is
-        not permitted.
+        Raises StreamUnavailable when the stream cannot be reached; of these, StreamDenied when reading is not
+        permitted, TopicMissing, Rebalanced when partitions that :meth:`assignment` named were dealt anew (all
+        places are void: ask for the assignment again and seek), PositionLost when a place lies beyond the end.
+        Raises Fenced when another process took this one's place in the group.
         """
 
     def pause(self) -> None:
