@@ -46,14 +46,19 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
         assert settings.client_id is not None
         assert settings.client_secret is not None
         form = {"grant_type": "client_credentials", **({"scope": settings.scope} if settings.scope else {})}
-        pair = f"{urllib.parse.quote(settings.client_id)}:{urllib.parse.quote(settings.client_secret.get_secret_value())}"
-        request = urllib.request.Request(  # noqa: S310 - the scheme is the user's own setting
+        pair = (
+            f"{urllib.parse.quote(settings.client_id)}:{urllib.parse.quote(settings.client_secret.get_secret_value())}"
+        )
+        request = urllib.request.Request(
             settings.token_url,
             data=urllib.parse.urlencode(form).encode(),
-            headers={"Authorization": "Basic " + base64.b64encode(pair.encode()).decode(), "Accept": "application/json"},
+            headers={
+                "Authorization": "Basic " + base64.b64encode(pair.encode()).decode(),
+                "Accept": "application/json",
+            },
         )
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
                 found = json.load(answer)
             return str(found["access_token"]), float(found.get("expires_in", 0))
         except (OSError, ValueError, KeyError, TypeError) as error:

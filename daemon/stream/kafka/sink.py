@@ -1,0 +1,151 @@
+"""Kafka's writing end: idempotent, acknowledged by all replicas in sync, bounded in what waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from kafka import KafkaProducer
+from kafka import errors as foreign
+
+from daemon.config.kafka import Kafka
+from daemon.errors import RecordRefused, StreamError, StreamUnavailable
+from daemon.stream.kafka import topics as admin
+from daemon.stream.kafka.errors import translated
+from daemon.stream.kafka.settings import common
+from daemon.stream.kafka.watchdog import within
+from daemon.stream.ports import OutRecord
+
+CLOSE_S = 10.0
+LINGER_MS = 20
+"""Records wait so long for others to share a request; a flush sends them at once."""
+Sent = tuple[OutRecord, Any]
+
+
+class KafkaSink:
+    """Thread-safe. Connects at the first record.
+
+    A record with neither key nor value gets an empty value (kafka-python sends none such). Beyond
+    ``max_in_flight_bytes`` :meth:`send` waits, and raises StreamUnavailable after ``request_timeout_s``.
+    """
+
+    def __init__(self, cfg: Kafka, topics: Sequence[str] = (), **settings: Any) -> None:
+        """``topics``: made at the first record where they are missing and ``create_topics`` says so; ``settings``:
+        further ones of the client."""
+        self._cfg, self._topics, self._settings = cfg, list(topics), settings
+        self._opening = threading.Lock()
+        self._client: KafkaProducer | None = None
+        self._mine = threading.local()
+        self._room = _Room(cfg.max_in_flight_bytes)
+
+    def send(self, records: Sequence[OutRecord]) -> None:
+        client = self.client()
+        sent: list[Sent] = self._mine.__dict__.setdefault("sent", [])
+        for record in records:
+            size = _size(record)
+            self._room.take(size, self._cfg.request_timeout_s)
+            try:
+                future = self._send(client, record)
+            except BaseException:
+                self._room.give(size)
+                raise
+            future.add_both(lambda _, size=size: self._room.give(size))
+            sent.append((record, future))
+
+    def flush(self, timeout_s: float) -> None:
+        sent: list[Sent] = self._mine.__dict__.pop("sent", [])
+        if not sent:
+            return
+        deadline = time.monotonic() + timeout_s
+        with translated("waiting for acknowledgements"):
+            self.client().flush(timeout_s)
+        refused: list[OutRecord] = []
+        failed: list[StreamError] = []
+        for record, future in sent:
+            try:
+                with translated(record.topic):
+                    future.get(max(0.0, deadline - time.monotonic()))
+            except RecordRefused as error:
+                refused.append(record)
+                why = error
+            except StreamError as error:
+                failed.append(error)
+        if failed:
+            raise next((error for error in failed if not isinstance(error, StreamUnavailable)), failed[0])
+        if refused:
+            raise RecordRefused(str(why), refused)
+
+    def close(self) -> None:
+        """Sends what was not flushed yet; returns within seconds, whatever the broker does."""
+        client, self._client = self._client, None
+        if client is not None:
+            with translated("closing the producer"):
+                within(CLOSE_S, "closing the producer", lambda: client.close(timeout=CLOSE_S / 2))
+
+    def client(self) -> KafkaProducer:
+        """The producer, connected."""
+        with self._opening:
+            if self._client is None:
+                if self._topics and self._cfg.create_topics:
+                    admin.make_missing(self._cfg, self._topics)
+                with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
+                    self._client = KafkaProducer(**self._options())
+            return self._client
+
+    def _options(self) -> dict[str, Any]:
+        timeout_ms = int(self._cfg.request_timeout_s * 1000)
+        return {
+            **common(self._cfg),
+            "acks": "all",
+            "enable_idempotence": True,
+            "linger_ms": LINGER_MS,
+            "batch_size": 256 << 10,
+            "max_request_size": 64 << 20,
+            "delivery_timeout_ms": 2 * timeout_ms,
+            "max_block_ms": timeout_ms,
+            "compression_type": None if self._cfg.compression == "none" else self._cfg.compression,
+            "allow_auto_create_topics": False,
+            **self._settings,
+        }
+
+    def _send(self, client: KafkaProducer, record: OutRecord) -> Any:
+        value = b"" if record.key is None and record.value is None else record.value
+        timestamp = None if record.timestamp is None else round(record.timestamp * 1000)
+        try:
+            with translated(record.topic):
+                return client.send(
+                    record.topic, value, key=record.key, headers=list(record.headers), timestamp_ms=timestamp
+                )
+        except StreamUnavailable as error:
+            if isinstance(error.__cause__, foreign.KafkaTimeoutError):
+                admin.make_missing(self._cfg, [record.topic])  # tells a missing topic from a missing broker
+            raise
+
+
+class _Room:
+    """Bytes that may wait for an acknowledgement."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._free = size, size
+        self._changed = threading.Condition()
+
+    def take(self, size: int, timeout_s: float) -> None:
+        """Raises StreamUnavailable where there is no room for so long. A record larger than all of it goes alone."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free >= min(size, self._size), timeout_s):
+                waiting = self._size - self._free
+                raise StreamUnavailable(f"{waiting} bytes wait for the brokers (stream.kafka.max_in_flight_bytes)")
+            self._free -= size
+
+    def give(self, size: int) -> None:
+        with self._changed:
+            self._free += size
+            self._changed.notify_all()
+
+
+def _size(record: OutRecord) -> int:
+    """Bytes that a record takes, about."""
+    headers = sum(len(name) + len(value) for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers + 128

@@ -1,0 +1,209 @@
+"""Kafka's reading end, as a member of a consumer group or of every partition."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
+from kafka import TopicPartition as Place
+
+from daemon.config.kafka import Kafka
+from daemon.errors import PositionLost, Rebalanced, StreamError
+from daemon.stream.kafka import topics as admin
+from daemon.stream.kafka.errors import translated
+from daemon.stream.kafka.settings import common
+from daemon.stream.kafka.watchdog import within
+from daemon.stream.ports import Record, TopicPartition
+
+CLOSE_S = 10.0
+FETCH_WAIT_MS = 100
+MAX_PARTITION_BYTES = 4 << 20
+
+
+class KafkaSource:
+    """Reads ``topics`` for ``group_id``. One thread at a time.
+
+    ``member`` True: the group deals the partitions out (``instance_id``: a lasting name there, static
+    membership); False: all partitions, no membership. Nothing is connected before the first call; each call
+    that finds no broker raises StreamUnavailable and the next one tries again. Positions are never reset by
+    the client: what lies outside a partition is :class:`~daemon.errors.PositionLost` beyond its end, and the
+    oldest record kept where retention has passed it (who counts offsets sees the gap).
+    """
+
+    def __init__(
+        self, cfg: Kafka, topics: Sequence[str], group_id: str, *, member: bool = True, instance_id: str | None = None
+    ) -> None:
+        self._cfg, self._topics, self._group = cfg, list(topics), group_id
+        self._member, self._instance = member, instance_id
+        self._client: KafkaConsumer | None = None
+        self._deals = _Deals()
+        self._named: set[Place] = set()
+        self._seen_deal = 0
+        self._held = False
+
+    def identities(self) -> Mapping[str, str]:
+        return admin.identities(self._cfg, self._topics)
+
+    def assignment(self) -> Sequence[TopicPartition]:
+        client = self._open()
+        with translated(self._subject):
+            self._seen_deal = self._deals.number
+            places = client.assignment()
+            fresh = places - self._named
+            if fresh:
+                for place, first in client.beginning_offsets(list(fresh)).items():
+                    client.seek(place, first)
+                if not self._held:
+                    client.resume(*fresh)
+            self._named = set(places)
+        return [TopicPartition(*place) for place in sorted(places)]
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        self._open().seek(self._place(partition), offset)
+
+    def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        client = self._open()
+        try:
+            with translated(self._subject):
+                found = client.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+        except PositionLost as error:
+            self._recover(error)
+            return []
+        if self._deals.number != self._seen_deal and self._named:
+            self._named = set()
+            raise Rebalanced(f"{self._subject}: the partitions of {', '.join(self._topics)} were dealt anew")
+        return [_record(raw) for records in found.values() for raw in records]
+
+    def pause(self) -> None:
+        self._held = True
+        if self._client is not None:
+            self._client.pause(*self._client.assignment())
+
+    def resume(self) -> None:
+        self._held = False
+        if self._client is not None:
+            self._client.resume(*(self._client.assignment() & self._named))
+
+    def commit(self, positions: Mapping[TopicPartition, int]) -> None:
+        client = self._open()
+        with translated(self._subject):
+            client.commit(offsets(positions), timeout_ms=int(self._cfg.request_timeout_s * 1000))
+
+    def committed(self, partition: TopicPartition) -> int | None:
+        client = self._open()
+        with translated(self._subject):
+            found = client.committed(self._place(partition), timeout_ms=int(self._cfg.request_timeout_s * 1000))
+        return None if found is None or found < 0 else int(found)
+
+    def bounds(self, partition: TopicPartition) -> tuple[int, int]:
+        client, place = self._open(), self._place(partition)
+        with translated(f"{partition.topic}[{partition.partition}]"):
+            return int(client.beginning_offsets([place])[place]), int(client.end_offsets([place])[place])
+
+    def group_metadata(self) -> Any:
+        """What fences a former member's transaction (KIP-447)."""
+        return self._open().group_metadata()
+
+    def close(self) -> None:
+        """Leaves the group. Returns within seconds, whatever the broker does."""
+        client, self._client = self._client, None
+        if client is not None:
+            with translated(self._subject):
+                within(
+                    CLOSE_S, "closing the consumer", lambda: client.close(autocommit=False, timeout_ms=CLOSE_S * 500)
+                )
+
+    @property
+    def _subject(self) -> str:
+        return f"consumer group {self._group}"
+
+    def _open(self) -> KafkaConsumer:
+        if self._client is None:
+            admin.make_missing(self._cfg, self._topics)
+            with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
+                client = KafkaConsumer(
+                    **common(self._cfg),
+                    group_id=self._group,
+                    group_instance_id=self._instance if self._member else None,
+                    session_timeout_ms=int(self._cfg.session_timeout_s * 1000),
+                    heartbeat_interval_ms=int(self._cfg.session_timeout_s * 1000 / 5),
+                    isolation_level=self._cfg.isolation_level,
+                    enable_auto_commit=False,
+                    auto_offset_reset="none",
+                    allow_auto_create_topics=False,
+                    fetch_max_wait_ms=FETCH_WAIT_MS,
+                    max_partition_fetch_bytes=MAX_PARTITION_BYTES,
+                    metadata_max_age_ms=30_000,
+                )
+                self._begin(client)
+            self._client = client
+        return self._client
+
+    def _begin(self, client: KafkaConsumer) -> None:
+        self._named = set()
+        if self._member:
+            self._deals.client = client
+            client.subscribe(self._topics, listener=self._deals)
+            return
+        places = [Place(topic, number) for topic in self._topics for number in client.partitions_for_topic(topic)]
+        client.assign(places)
+        self._deals.on_partitions_assigned_to(client, places)
+
+    def _place(self, partition: TopicPartition) -> Place:
+        place = Place(*partition)
+        if place not in self._open().assignment():
+            raise StreamError(f"{partition.topic}[{partition.partition}]: not among the partitions that are read")
+        return place
+
+    def _recover(self, error: PositionLost) -> None:
+        """After a fetch outside a partition. Raises PositionLost where the place lies beyond the end."""
+        client = self._open()
+        with translated(self._subject):
+            for place in self._named:
+                at = client.position(place)
+                first, end = self.bounds(TopicPartition(*place))
+                if at is not None and at > end:
+                    raise PositionLost(
+                        f"{place.topic}[{place.partition}]: ends at {end}, was read up to {at}"
+                    ) from error
+                if at is not None and at < first:
+                    client.seek(place, first)
+
+
+class _Deals(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Counts how often partitions were dealt; runs on the client's own thread.
+
+    New partitions are paused and given a position at once, so that none yields a record from a place that nobody
+    chose, and none is looked up in the group.
+    """
+
+    def __init__(self) -> None:
+        self.client: KafkaConsumer | None = None
+        self.number = 0
+        self._lock = threading.Lock()
+
+    def on_partitions_revoked(self, revoked: set[Place]) -> None:
+        return
+
+    def on_partitions_assigned(self, assigned: set[Place]) -> None:
+        assert self.client is not None
+        self.on_partitions_assigned_to(self.client, list(assigned))
+
+    def on_partitions_assigned_to(self, client: KafkaConsumer, places: Sequence[Place]) -> None:
+        for place in places:
+            client.seek(place, 0)
+        client.pause(*places)
+        with self._lock:
+            self.number += 1
+
+
+def offsets(positions: Mapping[TopicPartition, int]) -> dict[Place, OffsetAndMetadata]:
+    """Next offsets as the client takes them."""
+    return {Place(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()}
+
+
+def _record(raw: Any) -> Record:
+    headers = tuple((name, value or b"") for name, value in raw.headers)
+    return Record(raw.topic, raw.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value, headers)

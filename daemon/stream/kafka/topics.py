@@ -1,0 +1,82 @@
+"""What only an admin client can tell or do: who a topic is, whether it is there, making it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.admin import NewTopic
+from kafka.errors import TopicAlreadyExistsError, for_code
+
+from daemon.config.kafka import Kafka
+from daemon.errors import StreamDenied, TopicMissing
+from daemon.stream.kafka.errors import ours, translated
+from daemon.stream.kafka.settings import common
+from daemon.stream.kafka.watchdog import within
+
+CLOSE_S = 5.0
+
+
+def identities(cfg: Kafka, topics: Sequence[str]) -> Mapping[str, str]:
+    """topic -> ``kafka:CLUSTER:TOPIC_ID``. Raises TopicMissing, StreamDenied, StreamUnavailable."""
+    with _admin(cfg) as admin:
+        cluster = admin.describe_cluster()["cluster_id"]
+        found = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
+    for topic in topics:
+        _check(topic, found.get(topic))
+    return {topic: f"kafka:{cluster}:{found[topic]['topic_id']}" for topic in topics}
+
+
+def make_missing(cfg: Kafka, topics: Sequence[str]) -> list[str]:
+    """Create those that are missing where ``create_topics`` says so; returns which. Raises TopicMissing otherwise."""
+    with _admin(cfg) as admin:
+        found = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
+        missing = [topic for topic in topics if _is_missing(found.get(topic))]
+        if missing and not cfg.create_topics:
+            raise TopicMissing(
+                f"{', '.join(missing)}: {'is' if len(missing) == 1 else 'are'} missing; {mend(cfg, missing)}"
+            )
+        if missing:
+            try:
+                admin.create_topics([NewTopic(topic, cfg.partitions, -1) for topic in missing])
+            except TopicAlreadyExistsError:
+                pass  # another process of ours was faster
+            admin.wait_for_topics(missing)
+    return missing
+
+
+def mend(cfg: Kafka, topics: Sequence[str]) -> str:
+    """How missing topics come to be."""
+    server = cfg.bootstrap_servers[0] if cfg.bootstrap_servers else "HOST:PORT"
+    lines = [
+        f"kafka-topics.sh --bootstrap-server {server} --create --topic {topic} --partitions {cfg.partitions}"
+        for topic in topics
+    ]
+    return f"create with: {'; '.join(lines)}; or set stream.kafka.create_topics: true"
+
+
+@contextmanager
+def _admin(cfg: Kafka) -> Iterator[KafkaAdminClient]:
+    with translated(f"stream.kafka.bootstrap_servers = {cfg.bootstrap_servers}"):
+        admin = KafkaAdminClient(**common(cfg))
+        try:
+            yield admin
+        finally:
+            within(CLOSE_S, "closing the admin client", admin.close)
+
+
+def _is_missing(topic: Mapping[str, Any] | None) -> bool:
+    return topic is None or issubclass(ours(for_code(topic["error_code"])()), TopicMissing)
+
+
+def _check(name: str, topic: Mapping[str, Any] | None) -> None:
+    if _is_missing(topic):
+        raise TopicMissing(f"{name}: is missing")
+    assert topic is not None
+    if topic["error_code"]:
+        error = for_code(topic["error_code"])()
+        kind = ours(error)
+        mend = f"; grant READ and DESCRIBE on topic {name}" if issubclass(kind, StreamDenied) else ""
+        raise kind(f"{name}: {error}{mend}")
