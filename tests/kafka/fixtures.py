@@ -1,0 +1,95 @@
+"""Brokers and topics for tests, wherever they stand below tests/ (tests/conftest.py names these fixtures).
+
+``kafka`` is one broker for the whole run. A test that stops, kills or fills a broker takes ``own_broker``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import NoReturn, Protocol
+
+import pytest
+
+from tests.kafka import docker, jars
+from tests.kafka.broker import Broker
+from tests.kafka.topics import Topics
+
+GIVEN = "RETAIND_TEST_KAFKA"
+"""Environment variable with bootstrap servers of a broker to use instead of one of our own."""
+SHARED = ("kafka", "secure_broker")
+
+
+def absent(reason: str) -> NoReturn:
+    """Skip, and say what is missing; under CI=true there is no skip."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"no Kafka to test against: {reason}", pytrace=False)
+    pytest.skip(f"no Kafka to test against: {reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap servers of the run's one broker (PLAINTEXT)."""
+    if given := os.environ.get(GIVEN):
+        yield given
+        return
+    lacking = jars.lacking()
+    if lacking is not None and docker.runs():
+        with docker.Container() as container:
+            yield container.bootstrap
+        return
+    if lacking is not None:
+        absent(f"{lacking}; or start Docker, or set {GIVEN} to bootstrap servers")
+    directory = tmp_path_factory.mktemp("kafka")
+    with Broker(directory) as broker:
+        yield broker.bootstrap
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def broker_jars() -> str:
+    """The class path of a broker, for tests that start brokers themselves."""
+    if (lacking := jars.lacking()) is not None:
+        absent(lacking)
+    return jars.classpath()
+
+
+@pytest.fixture
+def own_broker(broker_jars: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A broker of the test's own, started; the test may stop, kill, pause and start it."""
+    directory = tmp_path_factory.mktemp("broker")
+    with Broker(directory) as broker:
+        yield broker
+    shutil.rmtree(directory)
+
+
+class MakeTopic(Protocol):
+    """What the fixture ``topic`` is."""
+
+    def __call__(self, name: str = ..., partitions: int = ..., configs: Mapping[str, str] | None = ...) -> str: ...
+
+
+@pytest.fixture
+def topics(kafka: str) -> Topics:
+    """The shared broker's topics, to make, fill, cut and read."""
+    return Topics(kafka)
+
+
+@pytest.fixture
+def topic(topics: Topics) -> MakeTopic:
+    """Makes a topic ``<unique to this test>.<name>`` and returns its whole name."""
+    prefix = f"t{uuid.uuid4().hex[:10]}"
+
+    def make(name: str = "events", partitions: int = 1, configs: Mapping[str, str] | None = None) -> str:
+        topics.create(f"{prefix}.{name}", partitions, configs)
+        return f"{prefix}.{name}"
+
+    return make
+
+
+def group(item: pytest.Item) -> str | None:
+    """The pytest-xdist group of a test: all that share a broker run in one process, hence with one broker."""
+    named = getattr(item, "fixturenames", ())
+    return "kafka" if any(shared in named for shared in SHARED) else None
