@@ -8,7 +8,7 @@ from daemon.config.stream import Embedded
 from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import Sink, Source
 from daemon.testing import MemoryBroker, MemorySink, MemorySource
-from tests.stream.contract import PARTITIONS, TOPIC, RefusalContract, StreamContract
+from tests.stream.contract import PARTITIONS, DenialContract, LimitContract, StreamContract
 
 CFG = Embedded(partitions=PARTITIONS)
 
@@ -19,19 +19,19 @@ class TestEmbedded(StreamContract):
         self.path = tmp_path / "stream.sqlite"
 
     def make_source(self, group: str) -> Source:
-        return EmbeddedSource(self.path, [TOPIC], group, CFG)
+        return EmbeddedSource(self.path, [self.topic], group, CFG)
 
     def make_sink(self) -> Sink:
         return EmbeddedSink(self.path, CFG)
 
 
-class TestMemory(StreamContract, RefusalContract):
+class TestMemory(LimitContract, DenialContract):
     @pytest.fixture(autouse=True)
     def _broker(self) -> None:
         self.broker = MemoryBroker(PARTITIONS)
 
     def make_source(self, group: str) -> Source:
-        return MemorySource(self.broker, [TOPIC], group)
+        return MemorySource(self.broker, [self.topic], group)
 
     def make_sink(self) -> Sink:
         return MemorySink(self.broker)
@@ -40,4 +40,4 @@ class TestMemory(StreamContract, RefusalContract):
         self.broker.max_record_bytes = max_bytes
 
     def deny(self) -> None:
-        self.broker.denied.add(TOPIC)
+        self.broker.denied.add(self.topic)

@@ -20,7 +20,6 @@ def common(cfg: Kafka) -> dict[str, Any]:
         "request_timeout_ms": request_ms,
         "bootstrap_timeout_ms": request_ms,
         "reconnect_backoff_max_ms": 2000,
-        "metrics_enabled": False,
         **security(cfg),
     }
 

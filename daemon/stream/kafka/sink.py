@@ -19,13 +19,16 @@ from daemon.stream.kafka.watchdog import within
 from daemon.stream.ports import OutRecord
 
 CLOSE_S = 10.0
-LINGER_MS = 20
-"""Records wait so long for others to share a request; a flush sends them at once."""
+LINGER_MS = 2
+"""Records wait so long for others to share a request."""
 Sent = tuple[OutRecord, Any]
 
 
 class KafkaSink:
     """Thread-safe. Connects at the first record.
+
+    A refused record ends a producer of kafka-python's that is idempotent, and what it has not sent yet with it: then
+    each of those is sent again by a new one, alone, to tell which was meant.
 
     A record with neither key nor value gets an empty value (kafka-python sends none such). Beyond
     ``max_in_flight_bytes`` :meth:`send` waits, and raises StreamUnavailable after ``request_timeout_s``.
@@ -56,25 +59,28 @@ class KafkaSink:
 
     def flush(self, timeout_s: float) -> None:
         sent: list[Sent] = self._mine.__dict__.pop("sent", [])
-        if not sent:
-            return
         deadline = time.monotonic() + timeout_s
-        with translated("waiting for acknowledgements"):
-            self.client().flush(timeout_s)
-        refused: list[OutRecord] = []
+        suspects: list[OutRecord] = []
         failed: list[StreamError] = []
         for record, future in sent:
             try:
-                with translated(record.topic):
-                    future.get(max(0.0, deadline - time.monotonic()))
-            except RecordRefused as error:
-                refused.append(record)
-                why = error
+                self._acknowledged(record, future, deadline)
+            except RecordRefused:
+                suspects.append(record)
             except StreamError as error:
                 failed.append(error)
         if failed:
             raise next((error for error in failed if not isinstance(error, StreamUnavailable)), failed[0])
+        refused: list[OutRecord] = []
+        for record in suspects:
+            self._discard()
+            try:
+                self._acknowledged(record, self._send(self.client(), record), deadline)
+            except RecordRefused as error:
+                refused.append(record)
+                why = error
         if refused:
+            self._discard()
             raise RecordRefused(str(why), refused)
 
     def close(self) -> None:
@@ -98,6 +104,7 @@ class KafkaSink:
         timeout_ms = int(self._cfg.request_timeout_s * 1000)
         return {
             **common(self._cfg),
+            "metrics_enabled": False,
             "acks": "all",
             "enable_idempotence": True,
             "linger_ms": LINGER_MS,
@@ -109,6 +116,16 @@ class KafkaSink:
             "allow_auto_create_topics": False,
             **self._settings,
         }
+
+    def _acknowledged(self, record: OutRecord, future: Any, deadline: float) -> None:
+        with translated(record.topic):
+            future.get(max(0.0, deadline - time.monotonic()))
+
+    def _discard(self) -> None:
+        with self._opening:
+            client, self._client = self._client, None
+        if client is not None:
+            within(CLOSE_S, "closing the producer", lambda: client.close(timeout=CLOSE_S / 2))
 
     def _send(self, client: KafkaProducer, record: OutRecord) -> Any:
         value = b"" if record.key is None and record.value is None else record.value

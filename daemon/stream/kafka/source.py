@@ -125,6 +125,7 @@ class KafkaSource:
             with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
                 client = KafkaConsumer(
                     **common(self._cfg),
+                    metrics_enabled=False,
                     group_id=self._group,
                     group_instance_id=self._instance if self._member else None,
                     session_timeout_ms=int(self._cfg.session_timeout_s * 1000),

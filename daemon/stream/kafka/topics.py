@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaAdminClient
@@ -39,10 +39,8 @@ def make_missing(cfg: Kafka, topics: Sequence[str]) -> list[str]:
                 f"{', '.join(missing)}: {'is' if len(missing) == 1 else 'are'} missing; {mend(cfg, missing)}"
             )
         if missing:
-            try:
+            with suppress(TopicAlreadyExistsError):  # another process of ours was faster
                 admin.create_topics([NewTopic(topic, cfg.partitions, -1) for topic in missing])
-            except TopicAlreadyExistsError:
-                pass  # another process of ours was faster
             admin.wait_for_topics(missing)
     return missing
 
