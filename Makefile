@@ -6,7 +6,7 @@ UV_VERSION := 0.13.9
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test run check chaos bench lock
+.PHONY: help install demo test run check chaos bench lock kafka kafka-needs
 
 help:
 	@echo "make demo     the daemon on the embedded stream, fed by a simulator"
@@ -15,6 +15,7 @@ help:
 	@echo "make install  only create $(VENV) and install everything there"
 	@echo "make check    formatter, linter, types, import contracts, docs in step with code"
 	@echo "make chaos    the long fault rounds"
+	@echo "make kafka    an Apache Kafka broker to play with (PORT=9092)"
 	@echo "make bench    what we claim, measured"
 	@echo "make lock     resolve requirements.lock anew from pyproject.toml"
 
@@ -37,6 +38,18 @@ $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
 test check chaos bench demo: export HF_HUB_OFFLINE = 1
 test check chaos bench demo: export WANDB_MODE = disabled
 test check chaos bench demo: export OMP_NUM_THREADS = 1
+
+# Only a CI's machine installs anything: the tests skip what needs a broker where there is none, but not under CI=true.
+kafka-needs:
+	@sh tests/kafka/needs.sh
+
+ifeq ($(CI),true)
+test chaos: kafka-needs
+endif
+
+PORT ?= 9092
+kafka: install kafka-needs
+	@$(BIN)/python -m tests.kafka.play --port $(PORT)
 
 test: install
 	$(BIN)/pytest
