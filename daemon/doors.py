@@ -28,7 +28,7 @@ from daemon.serving.answer import prediction
 from daemon.serving.predictor import Predictor
 from daemon.serving.watch import Watcher
 from daemon.stream.encoding import encode_event, record_key
-from daemon.stream.ports import OutRecord, Sink
+from daemon.stream.ports import Headers, OutRecord, Sink
 
 COMMAND_WAIT_S = 25.0
 
@@ -56,7 +56,13 @@ class Doors:
         return self._predictor.submit(task, inputs, self._rooms.config.predict.top_k)
 
     def predictions(
-        self, task: str, inputs: Sequence[Input], ids: Sequence[str | None], answers: Sequence[Any], latency_ms: float
+        self,
+        task: str,
+        inputs: Sequence[Input],
+        ids: Sequence[str | None],
+        answers: Sequence[Any],
+        latency_ms: float,
+        trace: Headers = (),
     ) -> list[dict[str, Any]]:
         """Answers in the form of a prediction; those with an id go to the stream, so that their label finds them."""
         now, made, records = time.time(), [], []
@@ -66,8 +72,9 @@ class Doors:
                 event = Event(event_id, task, time=now, input=value)
                 key = event_id.encode()
                 if self._requests is not None:
-                    records.append(OutRecord(self._requests, encode_event(event), key, ((ANSWERED, b"http"),), now))
-                records.append(OutRecord(self._topics.predictions, orjson.dumps(answer), key, (), now))
+                    headers = ((ANSWERED, b"http"), *trace)
+                    records.append(OutRecord(self._requests, encode_event(event), key, headers, now))
+                records.append(OutRecord(self._topics.predictions, orjson.dumps(answer), key, trace, now))
             made.append(answer)
         if records:
             self._sink.send(records)

@@ -44,7 +44,7 @@ def show(options: Options) -> None:
     "--sample",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Sample records, one a line: show what becomes of each.",
+    help='Sample records, one a line, each its value or {"key", "headers", "value"}: show what becomes of each.',
 )
 @click.option("--topic", metavar="TOPIC", help="The input topic whose decoder reads the sample [default: the first].")
 @common
@@ -61,13 +61,12 @@ def check_config(options: Options, sample: Path | None, topic: str | None) -> No
 
     loaded = options.load()
     check_plugins(loaded.config)
-    rows = []
+    lines, rows = [f"configuration: valid (tasks: {', '.join(loaded.config.tasks)})"], []
     if sample is not None:
-        from daemon.cli.sample import decode_file
+        from daemon.cli.sample import decode_file, table
 
         rows = decode_file(loaded.config, sample, topic)
-    tasks = ", ".join(loaded.config.tasks)
-    lines = [f"configuration: valid (tasks: {tasks})", *(row.line() for row in rows)]
+        lines += table(rows)
     dead = sum(1 for row in rows if row.reason is not None)
     if rows:
         lines.append(f"{len(rows) - dead} of {len(rows)} records are events, {dead} would be dead letters")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from daemon.config.decoders import CloudEventsDecoder, MappedDecoder
 from daemon.config.kafka import Kafka, Password, SaslOauth
+from daemon.config.mapped import mapped_problems
 from daemon.config.models import Config
 from daemon.config.problems import problem
 from daemon.errors import ConfigError
@@ -96,6 +98,20 @@ def _topics(config: Config) -> Iterator[Finding]:
                 yield key, entry.topic, f"is stream.outputs.{name} too; the daemon must not read its own answers"
 
 
+def _decoders(config: Config) -> Iterator[Finding]:
+    for index, entry in enumerate(config.stream.inputs):
+        key, decoder = f"stream.inputs.{index}.decoder", entry.decoder
+        if isinstance(decoder, MappedDecoder):
+            for name, value, allowed in mapped_problems(decoder, list(config.tasks)):
+                yield f"{key}.{name}", value, allowed
+        if isinstance(decoder, CloudEventsDecoder):
+            for value, task in decoder.task_names.items():
+                if task not in config.tasks:
+                    yield f"{key}.task_names.{value}", task, f"is not configured; tasks: {', '.join(config.tasks)}"
+            if decoder.task_names and decoder.task_from == "data":
+                yield f"{key}.task_names", decoder.task_names, "task_from must say of which attribute, for example type"
+
+
 def _splits(config: Config) -> Iterator[Finding]:
     for name, task in config.tasks.items():
         kept = task.split.validation_ratio + task.split.holdout_ratio
@@ -134,6 +150,7 @@ CHECKS: Sequence[Callable[[Config], Iterator[Finding]]] = (
     _open_door,
     _kafka,
     _topics,
+    _decoders,
     _splits,
     _labels,
     _strategies,

@@ -86,7 +86,7 @@ def _locate(loc: tuple[int | str, ...], tree: Tree) -> tuple[tuple[str, ...], No
     for raw in loc:
         part = str(raw)
         below = _step(node, part)
-        if below is None and isinstance(node, dict) and (part == "[key]" or _is_tag(node, part)):
+        if below is None and (part.startswith("[") or (isinstance(node, dict) and _is_tag(node, part))):
             continue
         path.append(part)
         node = below

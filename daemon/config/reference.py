@@ -46,10 +46,14 @@ _TYPES: Mapping[type, str] = {str: "text", int: "integer", float: "number", bool
 
 def generate() -> str:
     """The whole page as markdown, ending in a newline."""
-    return INTRODUCTION + "\n" + "\n".join(_section("", Config, "")).rstrip() + "\n"
+    return INTRODUCTION + "\n" + "\n".join(_section("", Config, "", set())).rstrip() + "\n"
 
 
-def _section(path: str, model: type[BaseModel], doc: str) -> Iterator[str]:
+def _section(path: str, model: type[BaseModel], doc: str, told: set[type[BaseModel]]) -> Iterator[str]:
+    """A section that stands at several keys is told at the first."""
+    if model in told:
+        return
+    told.add(model)
     kind = kind_of(model)
     title = f"`{path}`" if path else "The top level"
     yield f"## {title}{f' with kind `{kind}`' if kind else ''}\n"
@@ -65,7 +69,7 @@ def _section(path: str, model: type[BaseModel], doc: str) -> Iterator[str]:
         inner, step = sections_of(field.annotation)
         below = ".".join(part for part in (path, name) if part) + _step(field.annotation, step)
         for section in inner:
-            yield from _section(below, section, "" if len(inner) > 1 else _doc(field))
+            yield from _section(below, section, "" if len(inner) > 1 else _doc(field), told)
 
 
 def _step(annotation: Any, step: bool) -> str:

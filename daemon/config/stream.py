@@ -6,23 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from daemon.config.decoders import DecoderConfig, JsonDecoder
 from daemon.config.kafka import Kafka
 from daemon.config.section import Positive, Seconds, Section
-
-
-class JsonDecoder(Section):
-    """Our own JSON form of an event."""
-
-    kind: Literal["json"] = "json"
-
-
-Decoder = Annotated[JsonDecoder, Field(discriminator=None)]
 
 
 class InputTopic(Section):
     topic: str
     """The topic to read."""
-    decoder: Decoder = JsonDecoder()
+    decoder: DecoderConfig = JsonDecoder()
     """How a record becomes an event."""
     predict: bool = False
     """Answer the events of this topic with predictions."""

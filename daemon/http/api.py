@@ -20,6 +20,7 @@ from daemon.http.openapi import MAX_INSTANCES, describe
 from daemon.http.problems import Problem
 from daemon.http.services import Services
 from daemon.stream.rfc3339 import parse_time
+from daemon.stream.trace import trace_of
 
 MAX_DEPTH = 32
 """How deep the JSON of a request may be nested."""
@@ -73,12 +74,15 @@ class Api:
         except TimeoutError:
             raise Problem(503, f"no answer within http.timeout_s: {self._timeout_s:g} s") from None
         latency_ms = (time.perf_counter() - started) * 1000
+        trace = trace_of(request.headers.get("traceparent"), request.headers.get("tracestate"))
         made: Sequence[Mapping[str, Any]]
         if any(ids):
-            made = await run_in_threadpool(self._services.predictions, task, inputs, ids, answers, latency_ms)
+            made = await run_in_threadpool(self._services.predictions, task, inputs, ids, answers, latency_ms, trace)
         else:
             made = self._services.predictions(task, inputs, ids, answers, latency_ms)
-        return _json({"predictions": made} if several else made[0])
+        response = _json({"predictions": made} if several else made[0])
+        response.headers.update({name: value.decode() for name, value in trace})
+        return response
 
     async def events(self, request: Request) -> Response:
         """One event, a list of them, or JSON lines; answered once they are durable."""

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 from daemon.events import Input
+from daemon.stream.ports import Headers
 
 Document = Mapping[str, Any]
 
@@ -24,8 +25,9 @@ class Services(Protocol):
         ids: Sequence[str | None],
         answers: Sequence[Any],
         latency_ms: float,
+        trace: Headers = (),
     ) -> Sequence[Document]:
-        """Blocking: what has an id goes to the stream before it is returned."""
+        """Blocking: what has an id goes to the stream before it is returned, ``trace`` in its headers."""
 
     def append(self, lines: Sequence[bytes]) -> int:
         """Blocking: returns once the events are acknowledged."""

@@ -26,6 +26,7 @@ from daemon.serving.answer import prediction
 from daemon.serving.predictor import Predictor
 from daemon.stream.decoders import Decoder
 from daemon.stream.ports import OutRecord, Record, Sink, Source, TopicPartition
+from daemon.stream.trace import trace_headers
 from daemon.tasks.base import TaskSchema
 
 log = structlog.get_logger(__name__)
@@ -82,7 +83,8 @@ class RequestLoop:
             latency_ms = (self._clock.monotonic() - started) * 1000
             place = (record.topic, record.partition, record.offset)
             answer = prediction(event.id, event.task, fields, place, self._clock.now(), latency_ms)
-            answers.append(OutRecord(self._topic, orjson.dumps(answer), key=event.id.encode()))
+            headers = trace_headers(record)
+            answers.append(OutRecord(self._topic, orjson.dumps(answer), key=event.id.encode(), headers=headers))
         if answers:
             self._sink.send(answers)
             self._sink.flush(FLUSH_S)

@@ -40,6 +40,13 @@ def parse_time(text: str, field: str) -> float:
     return micros / _MICRO
 
 
+def from_micros(micros: int, what: str) -> float:
+    """Seconds since the epoch. Raises DecodeError ``wrong_time``, naming ``what``, outside the years 1 to 9999."""
+    if not _FIRST <= micros <= _LAST:
+        raise DecodeError("wrong_time", f"{what} is not within the years 1 to 9999; is the format right?")
+    return micros / _MICRO
+
+
 def format_time(seconds: float) -> str:
     """UTC with ``Z``, to the microsecond, without a fraction where there is none."""
     moment = _EPOCH + timedelta(microseconds=min(max(round(seconds * _MICRO), _FIRST), _LAST))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from daemon.errors import ConfigError
 from tests.cli.run import document, retaind
 
 CONFIG = "tasks: {support: {}}\nhttp: {port: 8091}\n"
-EVENT = {"id": "t1", "time": "2026-11-23T10:00:00Z", "text": "my card is lost", "label": "card_lost"}
 
 
 @pytest.fixture
@@ -56,32 +54,6 @@ def test_check_config_refuses_a_strategy_that_is_not_there(directory: Path) -> N
     result = retaind("check-config", "--set", "defaults.strategies=[{name: repaly}]", cwd=directory)
     assert (result.returncode, result.stdout) == (2, "")
     assert "repaly" in result.stderr
-
-
-def test_check_config_shows_what_becomes_of_sample_records(directory: Path) -> None:
-    # Given an event, a line that is not JSON, and an event of a task that is not configured
-    lines = [json.dumps(EVENT), "not json", json.dumps({**EVENT, "task": "sales"})]
-    (directory / "sample.jsonl").write_text("\n".join(lines) + "\n")
-    # When they are checked
-    result = retaind("check-config", "--json", "--sample", "sample.jsonl", cwd=directory)
-    # Then the first is an event of the only task and the others are dead letters with a reason
-    rows = document(result)["sample"]
-    assert result.returncode == 1
-    assert [row["outcome"] for row in rows] == ["event", "dead_letter", "dead_letter"]
-    assert rows[0]["event"]["task"] == "support"
-    assert rows[0]["event"]["input"] == {"text": "my card is lost"}
-    assert [row["reason"] for row in rows[1:]] == ["not_json", "unknown_task"]
-    # And as text, the same in a line for each
-    text = retaind("check-config", "--sample", "sample.jsonl", cwd=directory).stdout.splitlines()
-    assert len(text) == 5
-    assert text[-1] == "1 of 3 records are events, 2 would be dead letters"
-
-
-def test_a_topic_that_is_not_read_is_refused(directory: Path) -> None:
-    (directory / "sample.jsonl").write_text(json.dumps(EVENT) + "\n")
-    result = retaind("check-config", "--sample", "sample.jsonl", "--topic", "nope", cwd=directory)
-    assert result.returncode == 2
-    assert "stream.inputs has: retaind.labelled, retaind.requests" in result.stderr
 
 
 def test_the_task_may_be_left_out_while_there_is_one() -> None:

@@ -17,6 +17,7 @@ from daemon.errors import CommandRefused, ConfigError, QueueFull, UnknownVersion
 from daemon.events import Input
 from daemon.http.app import Serving, create_app, serve
 from daemon.http.auth import Rules, rules
+from daemon.stream.ports import Headers
 
 JSON = {"content-type": "application/json"}
 HEAD = "POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
@@ -30,6 +31,7 @@ class FakeServices:
         self.commands: list[tuple[str, str, Mapping[str, Any]]] = []
         self.full = False
         self.is_ready = True
+        self.trace: Headers = ()
 
     def tasks(self) -> Sequence[str]:
         return ["support", "mood"]
@@ -42,8 +44,15 @@ class FakeServices:
         return future
 
     def predictions(
-        self, task: str, inputs: Sequence[Input], ids: Sequence[str | None], answers: Sequence[Any], latency_ms: float
+        self,
+        task: str,
+        inputs: Sequence[Input],
+        ids: Sequence[str | None],
+        answers: Sequence[Any],
+        latency_ms: float,
+        trace: Headers = (),
     ) -> Sequence[Mapping[str, Any]]:
+        self.trace = trace
         return [{"task": task, "id": name, **answer} for name, answer in zip(ids, answers, strict=True)]
 
     def append(self, lines: Sequence[bytes]) -> int:
@@ -102,6 +111,19 @@ def test_given_a_text_when_predicting_then_it_is_answered_alone_or_in_a_list(ser
     many = http.post("/v1/predict", json={"task": "mood", "instances": [{"text": "a"}, {"text": "b"}]})
     assert one.json() == {"task": "support", "id": "x", "label": "a"}
     assert [row["label"] for row in many.json()["predictions"]] == ["a", "b"]
+
+
+def test_given_a_trace_when_predicting_then_answer_and_records_carry_it(services: FakeServices) -> None:
+    http = client(services)
+    parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    body = {"task": "support", "text": "a", "id": "x"}
+    answer = http.post("/v1/predict", json=body, headers={"traceparent": parent, "tracestate": "a=1"})
+    assert (answer.headers["traceparent"], answer.headers["tracestate"]) == (parent, "a=1")
+    assert dict(services.trace) == {"traceparent": parent.encode(), "tracestate": b"a=1"}
+    broken = http.post("/v1/predict", json=body, headers={"traceparent": parent[:-1], "tracestate": "a=1"})
+    assert broken.status_code == 200
+    assert "traceparent" not in broken.headers
+    assert dict(services.trace) == {}
 
 
 def test_given_events_when_posted_one_many_or_as_lines_then_all_are_appended(services: FakeServices) -> None:
