@@ -1,6 +1,7 @@
 """Dead letters on their way to the dead-letter topic. At least once: they go when they are acknowledged.
 
-Triggers keep the size of what waits (``outbox_size``). A dead letter whose value is JSON with an ``id`` can be found again when that event is erased.
+Triggers keep the size of what waits (``outbox_size``). A dead letter whose value is JSON with an ``id`` can be found
+again when that event is erased.
 """
 
 from __future__ import annotations
