@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from daemon.config.models import BufferConfig
 from daemon.config.paths import StatePaths
 from daemon.errors import StoreFull, StreamDenied, StreamUnavailable
 from daemon.roles.troubles import PAUSING, ingest_samples, ingest_status, read_troubles
-from daemon.stream.ports import OutRecord, TopicPartition
+from daemon.stream.ports import OutRecord, Record, TopicPartition
 from tests.roles.test_ingest import DLQ, IN, REQUESTS, Place
 
 Make = Callable[..., Place]
@@ -81,10 +81,8 @@ def test_a_denied_dead_letter_topic_fills_the_outbox_then_reading_pauses_and_goe
     assert "dlq cannot be written: dlq: not permitted; grant it" in told(place)["outbox_full"]
     assert place.role.paused == told(place)["outbox_full"]
     reader = SqliteBufferReader(place.root / "b.sqlite")
-    status, samples = (
-        ingest_status(StatePaths(place.root), reader),
-        dict((name, value) for name, _, value in ingest_samples(StatePaths(place.root), reader)),
-    )
+    status = ingest_status(StatePaths(place.root), reader)
+    samples = {name: value for name, _, value in ingest_samples(StatePaths(place.root), reader)}
     reader.close()
     assert status["troubles"] == told(place)
     assert status["outbox"]["letters"] == samples["outbox_letters"] == 60
@@ -102,12 +100,17 @@ def test_a_denied_dead_letter_topic_fills_the_outbox_then_reading_pauses_and_goe
 
 
 def test_a_paused_source_is_still_polled(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    place, polls = make(BufferConfig(outbox_max_bytes=OUTBOX)), []
+    place = make(BufferConfig(outbox_max_bytes=OUTBOX))
     place.broker.denied.add(DLQ)
     bad(place, *range(60))
     seconds(place, 1)
-    poll = place.source.poll
-    monkeypatch.setattr(place.source, "poll", lambda *given: polls.append(given) or poll(*given))
+    poll, polls = place.source.poll, []
+
+    def counted(max_records: int, timeout_s: float) -> Sequence[Record]:
+        polls.append(timeout_s)
+        return poll(max_records, timeout_s)
+
+    monkeypatch.setattr(place.source, "poll", counted)
     seconds(place, 5)
     assert len(polls) == 10
 
