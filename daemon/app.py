@@ -20,6 +20,8 @@ from daemon.observe import NullObserver, Observer
 from daemon.registry.store import FileRegistry
 from daemon.roles.ingest import IngestRole
 from daemon.roles.lag import Lag
+from daemon.roles.probe import Probe
+from daemon.roles.troubles import Troubles
 from daemon.stream.decoders import Decoder, get_decoder
 from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import OutRecord, Sink, Source
@@ -112,6 +114,7 @@ def check_plugins(config: Config) -> None:
 
 def make_ingest(rooms: Rooms, source: Source, sink: Sink) -> IngestRole:
     stream = rooms.config.stream
+    answered = next((item.topic for item in stream.inputs if item.predict), None)
     return IngestRole(
         source,
         sink,
@@ -124,6 +127,10 @@ def make_ingest(rooms: Rooms, source: Source, sink: Sink) -> IngestRole:
         max_record_bytes=stream.max_record_bytes,
         passed=lambda: passed(rooms),
         labels={name: task.labels for name, task in rooms.config.tasks.items()},
+        connector=stream.kafka.group_id,
+        outbox_max_bytes=rooms.config.buffer.outbox_max_bytes,
+        troubles=Troubles(rooms.clock, rooms.paths.troubles),
+        probe=Probe(sink, rooms.clock, answered, next(iter(rooms.config.tasks)), stream.probe_interval_s),
     )
 
 

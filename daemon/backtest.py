@@ -22,7 +22,7 @@ import torch
 
 from daemon.app import Rooms, make_ingest, make_learner
 from daemon.config.models import Config
-from daemon.errors import ConfigError, RetaindError
+from daemon.errors import ConfigError, RetaindError, StoreFull
 from daemon.events import Event
 from daemon.roles.learner import TaskLearner
 from daemon.serving.served import ServedModel
@@ -166,6 +166,8 @@ class Backtest:
         self._sink.flush(1.0)
         while self._ingest.step():
             pass
+        if self._ingest.paused is not None:
+            raise StoreFull(self._ingest.paused)
         while self._learner.fast.fold(CHUNK):
             pass
 

@@ -24,6 +24,7 @@ from daemon.roles.control import Control
 from daemon.roles.lag import Lag
 from daemon.roles.overview import task_status, version_row
 from daemon.roles.predict import ANSWERED, FLUSH_S
+from daemon.roles.troubles import ingest_samples, ingest_status
 from daemon.serving.answer import prediction
 from daemon.serving.predictor import Predictor
 from daemon.serving.watch import Watcher
@@ -94,7 +95,14 @@ class Doors:
         return list(self._rooms.config.tasks)
 
     def status(self) -> Mapping[str, Any]:
-        return {"tasks": {task: self.task(task) for task in self.tasks()}, "ready": self.ready()[0]}
+        reader = self._reader()
+        try:
+            ingest = ingest_status(self._rooms.paths, reader)
+        finally:
+            if reader is not None:
+                reader.close()
+        tasks = {task: self.task(task) for task in self.tasks()}
+        return {"tasks": tasks, "ready": self.ready()[0], "ingest": ingest}
 
     def task(self, task: str) -> Mapping[str, Any]:
         reader = self._reader()
@@ -146,6 +154,7 @@ class Doors:
                 promoted = [e.time for e in registry.history(task) if e.kind in MOVES]
                 yield "champion_timestamp_seconds", (task,), promoted[-1]
         reader = self._reader()
+        yield from ingest_samples(self._rooms.paths, reader)
         if reader is None:
             return
         try:

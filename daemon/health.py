@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -11,10 +11,11 @@ import structlog
 
 from daemon.app import Rooms
 from daemon.durable import write_atomically
-from daemon.errors import ConfigError
+from daemon.errors import ConfigError, StoreError
 from daemon.http.app import Serving, create_health_app, serve
 from daemon.http.auth import rules
-from daemon.metrics import PrometheusObserver, StateCollector, render
+from daemon.metrics import PrometheusObserver, Sample, StateCollector, render
+from daemon.roles.troubles import ingest_samples
 
 log = structlog.get_logger(__name__)
 
@@ -28,7 +29,7 @@ class RoleDoor:
 
     def __init__(self, rooms: Rooms, role: str, observer: PrometheusObserver, *, standby: bool) -> None:
         self._rooms, self._role, self._observer, self._standby = rooms, role, observer, standby
-        self._state = StateCollector(lambda: ())
+        self._state = StateCollector(self._samples)
         self._waits_for = "lock" if standby else "start"
         self._serving: Serving | None = None
 
@@ -57,6 +58,20 @@ class RoleDoor:
 
     def metrics(self) -> bytes:
         return render(self._observer, self._state)
+
+    def _samples(self) -> Iterator[Sample]:
+        """Ingest tells what keeps it from reading; learn tells what everyone counts."""
+        if self._role != "ingest":
+            return
+        try:
+            reader = self._rooms.reader()
+        except StoreError:  # not made or not migrated yet
+            yield from ingest_samples(self._rooms.paths, None)
+            return
+        try:
+            yield from ingest_samples(self._rooms.paths, reader)
+        finally:
+            reader.close()
 
     def _open(self) -> None:
         http = self._rooms.config.http

@@ -117,6 +117,7 @@ def run_predict(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: b
         rooms.clock,
         config.stream.outputs.predictions,
         config.predict.top_k,
+        rooms.observer,
     )
     assert isinstance(rooms.observer, PrometheusObserver)
     doors = Doors(rooms, predictor, watcher, sink, rooms.observer)

@@ -64,6 +64,10 @@ METRICS: Mapping[str, Declared] = {
     ),
     "swaps_total": Declared("counter", "Versions swapped in by a predictor.", ("task",)),
     "swap_failures_total": Declared("counter", "Versions that did not load.", ("task",)),
+    "dead_letters_total": Declared("counter", "Records that are no events, by reason.", ("reason",), ()),
+    "probe_seconds": Declared(
+        "histogram", "From a probe's production to where it is.", ("stage",), _each("stored", "answered"), FAST_BUCKETS
+    ),
     "ingest_lost_records_total": Declared(
         "counter", "Records that retention removed before they were read.", ("topic",), ()
     ),
@@ -76,6 +80,9 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "champion_info": ("1 for the version that is served.", ("task", "version")),
     "champion_timestamp_seconds": ("When the champion was promoted.", ("task",)),
     "consumer_lag_records": ("Records not yet stored.", ("topic", "partition")),
+    "ingest_paused": ("1 while reading pauses for this reason.", ("reason",)),
+    "outbox_bytes": ("Bytes of dead letters that wait for their topic.", ()),
+    "outbox_letters": ("Dead letters that wait for their topic.", ()),
     "head_staleness_seconds": ("Age of the oldest label not yet in the answer.", ("task",)),
 }
 """Gauges that tell the state, read by :class:`StateCollector` at scrape time."""

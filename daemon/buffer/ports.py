@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from daemon.events import Change, Event, LabelValue, Origin, Split, StoredEvent
 
@@ -42,6 +42,13 @@ class DeadLetter:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
     reason: str
+
+
+class OutboxSize(NamedTuple):
+    """Letters that wait for their topic, and the bytes of their keys, values and headers."""
+
+    letters: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +101,11 @@ class BufferWriter(Protocol):
         Raises StoreFull when there is no room: nothing was written and it can be tried again.
         """
 
-    def outbox(self, limit: int) -> Sequence[tuple[int, DeadLetter]]:
-        """Dead letters not yet acknowledged by their topic, oldest first, with their numbers."""
+    def outbox(self, limit: int, *, after: int = 0) -> Sequence[tuple[int, DeadLetter]]:
+        """Dead letters not yet acknowledged by their topic, oldest first, with their numbers; those numbered
+        above ``after``, and no more than a few megabytes of them (but one)."""
+
+    def outbox_size(self) -> OutboxSize: ...
 
     def acknowledge(self, numbers: Sequence[int]) -> None:
         """Take acknowledged dead letters out of the outbox."""
@@ -108,6 +118,13 @@ class BufferWriter(Protocol):
 
         ``passed`` maps a task to the ``seq`` that every kept HeadState of it has passed: erased
         events go once their change is not after it.
+        """
+
+    def make_room(self) -> bool:
+        """Whether there is room for more events: the buffer is not over a quarter above ``buffer.max_bytes``.
+
+        Where it is, events are evicted first (a bounded number), whatever heads have passed. Costs next to
+        nothing while there is room.
         """
 
     def close(self) -> None: ...
@@ -147,7 +164,16 @@ class BufferReader(Protocol):
     def export(self, task: str | None = None) -> Iterator[StoredEvent]:
         """Every event that is kept, in the order of arrival."""
 
-    def size_bytes(self) -> int: ...
+    def size_bytes(self) -> int:
+        """Of the pages in use, without what waits in the outbox."""
+
+    def outbox_size(self) -> OutboxSize: ...
+
+    def outbox_reasons(self) -> Mapping[str, int]:
+        """Letters that wait, by reason."""
+
+    def outbox_letter(self, origin: Origin) -> DeadLetter | None:
+        """The letter of one place, while it waits."""
 
     def close(self) -> None: ...
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from daemon.buffer import removal, sampling
-from daemon.buffer.ports import BufferStats, Partition
+from daemon.buffer import outbox, removal, sampling
+from daemon.buffer.ports import BufferStats, DeadLetter, OutboxSize, Partition
 from daemon.buffer.query import query
 from daemon.buffer.rows import EVENT_COLUMNS, id_digest, read_input, read_label, stored_event
 from daemon.buffer.schema import open_to_read
 from daemon.buffer.split import SPLITS
-from daemon.events import Change, ChangeKind, Split, StoredEvent
+from daemon.events import Change, ChangeKind, Origin, Split, StoredEvent
 from daemon.sqlite import translated
 
 EXPORT_ROWS = 1000
@@ -150,6 +150,18 @@ class SqliteBufferReader:
     def size_bytes(self) -> int:
         with self._snapshot():
             return removal.used_bytes(self._connection)
+
+    def outbox_size(self) -> OutboxSize:
+        with self._snapshot():
+            return outbox.size(self._connection)
+
+    def outbox_reasons(self) -> Mapping[str, int]:
+        with self._snapshot():
+            return dict(query(self._connection, "SELECT reason, count(*) FROM outbox GROUP BY reason ORDER BY 2 DESC"))
+
+    def outbox_letter(self, origin: Origin) -> DeadLetter | None:
+        with self._snapshot():
+            return outbox.at(self._connection, origin)
 
     def close(self) -> None:
         with self._lock, translated(self._path):

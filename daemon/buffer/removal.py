@@ -14,6 +14,7 @@ from typing import Any
 
 import apsw
 
+from daemon.buffer import outbox
 from daemon.buffer.batch import BURY, ERASED, EVICTED, Batch
 from daemon.buffer.counts import ClassCount, Counts
 from daemon.buffer.query import query
@@ -66,9 +67,10 @@ def evict_biggest(connection: apsw.Connection, counts: Counts, passed: Mapping[s
 
 
 def used_bytes(connection: apsw.Connection) -> int:
-    """Bytes of the pages in use (those that deletions freed are not)."""
+    """Bytes of the pages in use (those that deletions freed are not), without the outbox, which has a budget of
+    its own: a dead-letter topic that is away must not cost events."""
     pages = int(connection.pragma("page_count")) - int(connection.pragma("freelist_count"))
-    return pages * int(connection.pragma("page_size"))
+    return max(0, pages * int(connection.pragma("page_size")) - outbox.size(connection).bytes)
 
 
 def _oldest(

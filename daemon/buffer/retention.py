@@ -31,6 +31,18 @@ def maintain(
     _chunks(transaction, lambda counts: _shrink(connection, counts, limits.max_bytes, passed))
 
 
+def make_room(connection: apsw.Connection, transaction: Transaction, max_bytes: int) -> bool:
+    """Whether the buffer is at most HARD_RATIO times ``max_bytes``, after evicting what may go for that."""
+    ceiling = max_bytes * removal.HARD_RATIO
+
+    def step(counts: Counts) -> int:
+        return removal.evict_biggest(connection, counts, {}) if removal.used_bytes(connection) > ceiling else 0
+
+    if removal.used_bytes(connection) > ceiling:
+        _chunks(transaction, step)
+    return removal.used_bytes(connection) <= ceiling
+
+
 def _shrink(connection: apsw.Connection, counts: Counts, max_bytes: int, passed: Mapping[str, int]) -> int:
     used = removal.used_bytes(connection)
     if used <= max_bytes:

@@ -17,7 +17,7 @@ import apsw
 from daemon.errors import SchemaTooNew, StoreError
 from daemon.sqlite import translated
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 APPLICATION_ID = 0x52544E44  # "RTND"
 BUSY_TIMEOUT_MS = 10_000
 
@@ -73,7 +73,19 @@ CREATE TABLE outbox (           -- digest: of the (task, id) that the dead recor
 CREATE INDEX outbox_digest ON outbox(digest) WHERE digest IS NOT NULL;
 """
 
-MIGRATIONS: Mapping[int, str] = {1: _VERSION_1}
+_LETTER_BYTES = "coalesce(length({0}key), 0) + coalesce(length({0}value), 0) + length({0}headers)"
+
+_VERSION_2 = f"""
+CREATE TABLE outbox_size (      -- one row, kept by the triggers: what waits, in letters and bytes
+    letters INTEGER NOT NULL, bytes INTEGER NOT NULL);
+INSERT INTO outbox_size SELECT count(*), coalesce(sum({_LETTER_BYTES.format("")}), 0) FROM outbox;
+CREATE TRIGGER outbox_in AFTER INSERT ON outbox BEGIN
+    UPDATE outbox_size SET letters = letters + 1, bytes = bytes + {_LETTER_BYTES.format("new.")}; END;
+CREATE TRIGGER outbox_out AFTER DELETE ON outbox BEGIN
+    UPDATE outbox_size SET letters = letters - 1, bytes = bytes - ({_LETTER_BYTES.format("old.")}); END;
+"""
+
+MIGRATIONS: Mapping[int, str] = {1: _VERSION_1, 2: _VERSION_2}
 """version -> the statements that lead to it from the one before."""
 
 

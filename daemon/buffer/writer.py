@@ -14,7 +14,7 @@ from daemon.buffer import arrivals as rules
 from daemon.buffer import outbox, retention
 from daemon.buffer.batch import Batch
 from daemon.buffer.counts import Counts
-from daemon.buffer.ports import AppendReport, Arrival, DeadLetter, Partition
+from daemon.buffer.ports import AppendReport, Arrival, DeadLetter, OutboxSize, Partition
 from daemon.buffer.query import query
 from daemon.buffer.schema import open_to_write
 from daemon.clock import Clock
@@ -73,9 +73,13 @@ class SqliteBufferWriter:
             outcomes["", "dead_lettered"] += len(dead_letters)
         return AppendReport(dict(outcomes), counts.last_seq)
 
-    def outbox(self, limit: int) -> Sequence[tuple[int, DeadLetter]]:
+    def outbox(self, limit: int, *, after: int = 0) -> Sequence[tuple[int, DeadLetter]]:
         with translated(self._path):
-            return outbox.oldest(self._connection, limit)
+            return outbox.oldest(self._connection, limit, after)
+
+    def outbox_size(self) -> OutboxSize:
+        with translated(self._path):
+            return outbox.size(self._connection)
 
     def acknowledge(self, numbers: Sequence[int]) -> None:
         with self._transaction():
@@ -86,6 +90,10 @@ class SqliteBufferWriter:
         until it is named (name it with its last seq where no head is kept)."""
         with translated(self._path):
             retention.maintain(self._connection, self._transaction, self._limits, self._clock.now(), passed)
+
+    def make_room(self) -> bool:
+        with translated(self._path):
+            return retention.make_room(self._connection, self._transaction, self._limits.max_bytes)
 
     def label_counts(self, task: str) -> Mapping[str, int]:
         """Kept labelled events of each class, whatever their split: what ``policy.admit`` asks for."""

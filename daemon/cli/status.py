@@ -24,6 +24,7 @@ def status(options: Options) -> None:
 
     from daemon.app import Rooms
     from daemon.roles.overview import task_status, text_of
+    from daemon.roles.troubles import ingest_status
 
     rooms = Rooms.make(options.load().config)
     reader = rooms.reader() if rooms.paths.buffer.exists() else None
@@ -31,6 +32,7 @@ def status(options: Options) -> None:
     document = {
         "state_dir": str(rooms.paths.root),
         "processes": json.loads(run.read_text()).get("pids", {}) if run.exists() else {},
+        "ingest": ingest_status(rooms.paths, reader),
         "tasks": {name: task_status(rooms.registry, reader, rooms.paths, name) for name in rooms.config.tasks},
     }
     options.emit(document, text_of(document))

@@ -15,6 +15,9 @@ from daemon.config.task import TaskConfig
 class BufferConfig(Section):
     max_bytes: Annotated[int, Field(ge=1 << 20)] = 10 << 30
     """Old events go when the buffer is larger, balanced over classes."""
+    outbox_max_bytes: Annotated[int, Field(ge=1 << 16)] = 1 << 30
+    """Dead letters that their topic does not take wait in the outbox; at this size reading pauses (one poll more may
+    be stored)."""
     max_age_s: Annotated[float, Field(ge=0)] = 0
     """Older events go; 0: never."""
     pending_expiry_s: Seconds = 30 * 86400

@@ -26,6 +26,11 @@ class StatePaths:
         return self.root / "control.sqlite"
 
     @property
+    def troubles(self) -> Path:
+        """What keeps ingest from reading, while it does. Written by ingest."""
+        return self.root / "ingest.json"
+
+    @property
     def registry(self) -> Path:
         """Versions, aliases, history. Written by the learner."""
         return self.root / "registry"

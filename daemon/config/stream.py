@@ -55,6 +55,10 @@ class Stream(Section):
     """What is written."""
     max_record_bytes: Annotated[int, Field(ge=1024)] = 1 << 20
     """A larger record goes to the dead-letter topic as a reference."""
+    probe_interval_s: Annotated[float, Field(ge=0)] = 0
+    """How often a marked record goes through the first topic with ``predict: true`` to time the round trip
+    (``retaind_probe_seconds``); 0: never. Other readers of that topic see it too, and ingest must be allowed to write
+    it."""
     embedded: Embedded = Embedded()
     """Settings of the embedded stream."""
     kafka: Kafka = Kafka()

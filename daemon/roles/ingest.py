@@ -7,7 +7,10 @@ Guarantees:
 2. Reading starts at the buffer's positions; what lies below them is dropped, what is missing is an alarm
    (``records_lost`` in the log, ``ingest_lost_records_total``), a recreated topic is refused.
 3. A record is in the buffer or on its way to the dead-letter topic; a full disk makes ingest wait, not lose.
-4. A dead-letter topic that cannot be reached does not stop events.
+4. A dead-letter topic that cannot be reached does not stop events, until the outbox is full.
+5. Where the buffer's or the outbox's budget is used up reading pauses: polls go on and bring nothing, so that the
+   source keeps its partitions. It goes on by itself when there is room. Each pause says why
+   (``daemon.roles.troubles``).
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ import structlog
 from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition, label_text
 from daemon.clock import Clock
 from daemon.config.task import Labels
-from daemon.errors import StoreFull, StreamUnavailable
+from daemon.errors import StoreFull, StreamDenied, StreamUnavailable
 from daemon.events import Event, Op
 from daemon.observe import Observer
-from daemon.roles.dead_letters import out_record
+from daemon.roles.letters import Letters
 from daemon.roles.placing import Placing
+from daemon.roles.probe import Probe, probe_time
 from daemon.roles.sorting import Sorting
+from daemon.roles.troubles import Troubles
 from daemon.stream.decoders import Decoder
 from daemon.stream.ports import Record, Sink, Source, TopicPartition
 from daemon.tasks.base import TaskSchema
@@ -34,16 +39,21 @@ from daemon.tasks.labels import admit
 log = structlog.get_logger(__name__)
 
 MAX_RECORDS = 500
-OUTBOX_AT_ONCE = 100
 POLL_S = 0.2
-FLUSH_S = 10.0
-RETRY_S = 1.0
+FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
 MAINTAIN_S = 30.0
+REASONS = ((StreamDenied, "stream_denied"), (StreamUnavailable, "stream_unavailable"), (StoreFull, "disk_full"))
+"""An ordinary trouble of stream or disk -> what it is called; the first that fits."""
+NO_ROOM = (
+    "reading paused: the buffer is a quarter over buffer.max_bytes and no event may go (each class keeps its last "
+    "ten); raise buffer.max_bytes and start ingest again"
+)
 
 
 class IngestRole:
     """``decoders`` by topic, ``schemas`` by task. ``passed`` gives, per task, the change that every kept
-    HeadState has passed (see ``BufferWriter.maintain``). ``labels``: the label policy by task (none: any)."""
+    HeadState has passed (see ``BufferWriter.maintain``). ``labels``: the label policy by task (none: any).
+    ``connector`` names the writer in dead letters, ``outbox_max_bytes`` is what may wait of them."""
 
     def __init__(
         self,
@@ -59,29 +69,45 @@ class IngestRole:
         max_record_bytes: int,
         passed: Callable[[], Mapping[str, int]],
         labels: Mapping[str, Labels] | None = None,
+        connector: str = "retaind",
+        outbox_max_bytes: int = 1 << 30,
+        troubles: Troubles | None = None,
+        probe: Probe | None = None,
     ) -> None:
         self._source, self._sink, self._buffer = source, sink, buffer
         self._clock, self._observer = clock, observer
-        self._dead_letter_topic, self._passed = dead_letter_topic, passed
+        self._probe, self._passed = probe, passed
+        self._troubles = troubles or Troubles(clock)
+        self._letters = Letters(
+            buffer,
+            sink,
+            self._troubles,
+            clock,
+            topic=dead_letter_topic,
+            connector=connector,
+            max_bytes=outbox_max_bytes,
+        )
         self._sorting = Sorting(decoders, schemas, max_record_bytes, self._admit)
         self._labels = labels or {}
         self._known_labels: dict[str, dict[str, int]] = {}  # as of this poll
         self._placing = Placing(source, buffer, observer)
-        self._letters_waiting = True  # a former process may have left some
-        self._letters_after = self._maintained = clock.monotonic()
+        self._maintained = clock.monotonic()
+        self.paused: str | None = None
+        """Why the budgets let nothing be read."""
 
     def run(self, stop: threading.Event) -> None:
         """Step until ``stop``. What is outside the stream's and the disk's ordinary troubles is raised."""
+        retry_s = FIRST_RETRY_S
         while not stop.is_set():
             try:
                 self.step(POLL_S)
-            except StreamUnavailable as error:
-                log.warning("stream_unavailable", error=str(error))
+                retry_s = FIRST_RETRY_S
+            except (StreamUnavailable, StoreFull) as error:
+                reason = next(name for kind, name in REASONS if isinstance(error, kind))
+                self._troubles.set(reason, str(error))
                 self._placing.rewind()
-                stop.wait(RETRY_S)
-            except StoreFull as error:
-                log.error("store_full", error=str(error))
-                stop.wait(RETRY_S)
+                stop.wait(retry_s)
+                retry_s = min(LONGEST_RETRY_S, retry_s * 2)
         self.close()
 
     def step(self, timeout_s: float = 0.0) -> bool:
@@ -91,11 +117,33 @@ class IngestRole:
         TopicRecreated, PositionConflict (another writer moved the positions).
         """
         self._placing.refresh()
+        self._pause_or_resume()
         records = self._source.poll(MAX_RECORDS, timeout_s)
+        for reason in ("stream_denied", "stream_unavailable"):
+            self._troubles.set(reason, None)
         stored = self._store(records)
-        sent = self._send_letters()
+        sent = self._letters.send()
         self._maintain()
+        if self._probe is not None and self.paused is None:
+            self._probe.step()
         return stored or sent
+
+    def _pause_or_resume(self) -> None:
+        """By the budgets. A full disk does not pause here: each poll is an attempt to store."""
+        full, no_room = self._letters.full(), self._no_room()
+        self._troubles.set("outbox_full", full)
+        self._troubles.set("buffer_full", no_room)
+        paused = full or no_room
+        if bool(paused) != bool(self.paused):
+            (self._source.pause if paused else self._source.resume)()
+        self.paused = paused
+
+    def _no_room(self) -> str | None:
+        try:
+            room = self._buffer.make_room()
+        except StoreFull as error:
+            return f"reading paused: old events have to go, and {error}"
+        return None if room else NO_ROOM
 
     def _admit(self, event: Event) -> None:
         policy = self._labels.get(event.task)
@@ -107,6 +155,7 @@ class IngestRole:
             known.setdefault(label_text(event.label), 1)
 
     def close(self) -> None:
+        self._troubles.clear()
         self._source.close()
         self._sink.close()
         self._buffer.close()
@@ -115,12 +164,17 @@ class IngestRole:
         arrivals: list[Arrival] = []
         letters: list[DeadLetter] = []
         self._known_labels.clear()
+        probes: list[float] = []
         ends: dict[TopicPartition, int] = {}
         for record in records:
             if self._placing.seen(record):
                 continue
             partition = TopicPartition(record.topic, record.partition)
             ends[partition] = self._placing.next[partition] = record.offset + 1
+            produced = probe_time(record)
+            if produced is not None:
+                probes.append(produced)
+                continue
             sorted_ = self._sorting.sort(record)
             if isinstance(sorted_, DeadLetter):
                 letters.append(sorted_)
@@ -138,8 +192,12 @@ class IngestRole:
             raise
         self._placing.stored.update(ends)
         self._placing.new_identities.clear()
-        self._letters_waiting = self._letters_waiting or bool(letters)
+        self._troubles.set("disk_full", None)
+        if letters:
+            self._letters.came()
         self._count(report, letters)
+        for produced in probes:
+            self._observer.measure("probe_seconds", max(0.0, self._clock.now() - produced), stage="stored")
         self._commit(ends)
         return True
 
@@ -148,25 +206,9 @@ class IngestRole:
         try:
             self._source.commit(ends)
         except (StreamUnavailable, StoreFull) as error:
-            log.warning("advisory_commit_failed", error=str(error))
-
-    def _send_letters(self) -> bool:
-        """At least once: acknowledged letters leave the outbox after the flush."""
-        if not self._letters_waiting or self._clock.monotonic() < self._letters_after:
-            return False
-        waiting = self._buffer.outbox(OUTBOX_AT_ONCE)
-        if not waiting:
-            self._letters_waiting = False
-            return False
-        try:
-            self._sink.send([out_record(letter, self._dead_letter_topic) for _, letter in waiting])
-            self._sink.flush(FLUSH_S)
-            self._buffer.acknowledge([number for number, _ in waiting])
-        except (StreamUnavailable, StoreFull) as error:
-            log.warning("dead_letters_wait", error=str(error), topic=self._dead_letter_topic)
-            self._letters_after = self._clock.monotonic() + RETRY_S
-            return False
-        return True
+            self._troubles.set("commit_failed", str(error))
+        else:
+            self._troubles.set("commit_failed", None)
 
     def _maintain(self) -> None:
         now = self._clock.monotonic()
@@ -182,4 +224,5 @@ class IngestRole:
         for (task, outcome), amount in report.outcomes.items():
             self._observer.count("events_total", amount, task=task, outcome=outcome)
         for letter in letters:
+            self._observer.count("dead_letters_total", reason=letter.reason)
             log.warning("dead_letter", reason=letter.reason, **letter.origin._asdict())

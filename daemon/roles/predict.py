@@ -22,6 +22,8 @@ import structlog
 from daemon.clock import Clock
 from daemon.errors import DecodeError, StreamUnavailable
 from daemon.events import Event, Op
+from daemon.observe import NullObserver, Observer
+from daemon.roles.probe import probe_time
 from daemon.serving.answer import prediction
 from daemon.serving.predictor import Predictor
 from daemon.stream.decoders import Decoder
@@ -49,10 +51,12 @@ class RequestLoop:
         clock: Clock,
         topic: str,
         top_k: int,
+        observer: Observer | None = None,
     ) -> None:
         self._source, self._sink, self._predictor = source, sink, predictor
         self._decoders, self._schemas, self._clock = decoders, schemas, clock
         self._topic, self._top_k = topic, top_k
+        self._observer = observer or NullObserver()
         self._placed: set[TopicPartition] = set()
 
     def run(self, stop: threading.Event) -> None:
@@ -80,6 +84,11 @@ class RequestLoop:
         answers = []
         for record, event, future in futures:
             fields = future.result()[0]
+            produced = probe_time(record)
+            if produced is not None:  # timed, and its answer written nowhere
+                now = self._clock.now()
+                self._observer.measure("probe_seconds", max(0.0, now - produced), stage="answered")
+                continue
             latency_ms = (self._clock.monotonic() - started) * 1000
             place = (record.topic, record.partition, record.offset)
             answer = prediction(event.id, event.task, fields, place, self._clock.now(), latency_ms)

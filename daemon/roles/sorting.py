@@ -46,7 +46,9 @@ class Sorting:
         except Exception as error:
             place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
             log.exception("decoder_failed", decoder=name, **place)
-            return dead_letter(record, DecodeError("decoder_failed", f"{type(error).__name__}: {error}"), name)
+            failed = DecodeError("decoder_failed", f"{type(error).__name__}: {error}")
+            failed.__cause__ = error
+            return dead_letter(record, failed, name)
 
     def _arrival(self, record: Record, decoder: Decoder) -> Arrival:
         event = decoder.decode(record)

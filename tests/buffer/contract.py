@@ -69,6 +69,44 @@ class BufferContract:
         buffer.writer.acknowledge([one])
         assert [number for number, _ in buffer.writer.outbox(10)] == [two]
 
+    def test_the_outbox_knows_its_size_and_what_waits_in_it(self, start: Open) -> None:
+        # Given two letters, one of them read again, and one that names an event
+        buffer = start()
+        buffer.writer.append([], {}, [letter(0), letter(1, None), letter(2, b'{"id": "a", "task": "support"}')])
+        buffer.writer.append([], {}, [letter(0)])
+        size = buffer.writer.outbox_size()
+        assert (size.letters, size) == (3, buffer.reader.outbox_size())
+        assert buffer.reader.outbox_reasons() == {"not_json": 3}
+        assert buffer.reader.outbox_letter(Origin("labelled", 0, 1)) == letter(1, None)
+        assert buffer.reader.outbox_letter(Origin("labelled", 1, 1)) is None
+        # When they leave, acknowledged or erased, Then nothing is left of the size
+        (one, _), *others = buffer.writer.outbox(10)
+        assert [number for number, _ in buffer.writer.outbox(1, after=one)] == [others[0][0]]
+        buffer.put(delete("a", offset=9))
+        assert buffer.writer.outbox_size().letters == 2
+        buffer.writer.acknowledge([number for number, _ in buffer.writer.outbox(10)])
+        assert tuple(buffer.writer.outbox_size()) == (0, 0)
+
+    def test_letters_are_read_a_few_megabytes_at_a_time(self, start: Open) -> None:
+        buffer = start()
+        buffer.writer.append([], {}, [letter(n, b"x" * (3 << 20)) for n in range(4)])
+        assert len(buffer.writer.outbox(100)) == 2
+        buffer.writer.append([], {}, [letter(9, b"x" * (12 << 20))])
+        last = buffer.writer.outbox(100)[-1][0]
+        rest = buffer.writer.outbox(100, after=last + 2)
+        assert [len(found.value or b"") for _, found in rest] == [12 << 20]
+
+    def test_waiting_letters_do_not_cost_events(self, start: Open) -> None:
+        # Given a buffer within its size, and more waiting letters than that
+        buffer = start(limits=BufferConfig(max_bytes=1 << 20))
+        buffer.put(*many(100))
+        buffer.writer.append([], {}, [letter(n, b"x" * (1 << 20)) for n in range(3)])
+        # When it is maintained, Then no event goes
+        buffer.writer.maintain({TASK: buffer.reader.last_seq(TASK)})
+        assert buffer.writer.make_room()
+        assert buffer.reader.stats(TASK).events == 100
+        assert buffer.reader.size_bytes() < 1 << 20
+
     def test_everything_is_there_after_reopening(self, start: Open) -> None:
         buffer = start()
         buffer.put(*many(30), arrival("alone", label="x"))
@@ -400,6 +438,23 @@ class BufferContract:
         buffer.writer.maintain({TASK: 0})
         assert 0 < buffer.reader.stats(TASK).events < count
         assert buffer.reader.size_bytes() <= 1.25 * (1 << 20)
+
+    def test_room_is_made_where_events_may_go_and_refused_where_none_may(self, start: Open) -> None:
+        # Given events of one class that are far too many, unseen by any head
+        buffer = start(limits=BufferConfig(max_bytes=1 << 20))
+        assert buffer.writer.make_room()
+        buffer.put(*[arrival(f"a{i}", f"{i} " + "x" * 2000, "big", at=i) for i in range(1000)])
+        # When room is asked for, Then the oldest go, and it fits
+        assert buffer.writer.make_room()
+        assert buffer.reader.size_bytes() <= 1.25 * (1 << 20)
+        kept = [int(e.id[1:]) for e in buffer.reader.export()]
+        assert len(kept) >= 10
+        assert kept == list(range(1000 - len(kept), 1000))
+        # Given as much again in classes so small that they keep all they have
+        buffer.put(*[arrival(f"s{i}", f"{i} " + "y" * 2000, f"c{i // 10}", at=i) for i in range(1000)])
+        # Then there is no room
+        assert not buffer.writer.make_room()
+        assert len([e for e in buffer.reader.export() if e.id[0] == "s"]) == 1000
 
     def test_folding_the_log_gives_the_current_train_set(self, start: Open) -> None:
         buffer = start(tasks={TASK: TaskConfig(split=EVEN)})

@@ -11,12 +11,13 @@ from typing import Any
 import apsw
 import pytest
 
+from daemon.buffer.ports import DeadLetter
 from daemon.buffer.schema import APPLICATION_ID, SCHEMA_VERSION
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.config.models import BufferConfig
 from daemon.config.task import SplitConfig, TaskConfig
 from daemon.errors import PositionConflict, SchemaTooNew, SignatureMismatch, StoreCorrupt, StoreError, StoreFull
-from daemon.events import Split
+from daemon.events import Origin, Split
 from tests.buffer.support import TASK, HandClock, arrival, delete
 
 TASKS = {TASK: TaskConfig()}
@@ -58,6 +59,28 @@ def test_a_newer_schema_is_refused_naming_both(path: Path, write: Write) -> None
     with pytest.raises(SchemaTooNew, match=message):
         SqliteBufferReader(path)
     assert path.read_bytes() == before
+
+
+def test_a_buffer_of_version_1_is_taken_over_with_what_waits_in_it(path: Path, write: Write) -> None:
+    # Given a file as version 1 left it, with a letter
+    writer = write()
+    waiting = DeadLetter(Origin("in", 0, 7), 5.0, None, b"12345", (), "not_json")
+    writer.append([], {}, [waiting])
+    size = writer.outbox_size()
+    writer.close()
+    connection = apsw.Connection(str(path))
+    connection.execute("DROP TRIGGER outbox_in; DROP TRIGGER outbox_out; DROP TABLE outbox_size")
+    connection.pragma("user_version", 1)
+    connection.close()
+    # Then a reader asks for ingest, which takes it over
+    with pytest.raises(StoreError, match="start the ingest role once, it migrates it"):
+        SqliteBufferReader(path)
+    writer = write()
+    assert writer.outbox_size() == size
+    ((number, letter),) = writer.outbox(10)
+    assert letter == waiting
+    writer.acknowledge([number])
+    assert tuple(writer.outbox_size()) == (0, 0)
 
 
 def test_another_programs_file_is_refused(path: Path, write: Write) -> None:

@@ -135,7 +135,7 @@ def test_a_write_that_fails_makes_ingest_wait_and_lose_nothing(make_daemon: Make
     # When events come
     for _ in range(5):
         assert offer(daemon, rng.randint(1, 40), acknowledged) is None
-    daemon.wait(lambda: "store_full" in daemon.log.read_text(), 60, "told")
+    daemon.wait(lambda: "disk_full" in daemon.log.read_text(), 60, "told")
     # Then it waits, the same process, and answers go on
     assert stored(daemon) == 20
     assert daemon.pids()["ingest"] == ingest.pid

@@ -18,6 +18,8 @@ from daemon.config.task import TaskConfig
 from daemon.errors import StoreFull, StreamUnavailable, TopicRecreated
 from daemon.observe import NullObserver
 from daemon.roles.ingest import IngestRole
+from daemon.roles.probe import Probe
+from daemon.roles.troubles import Troubles
 from daemon.stream.decoders import get_decoder
 from daemon.stream.ports import OutRecord, TopicPartition
 from daemon.tasks.schema import get_schema
@@ -29,9 +31,13 @@ IN, REQUESTS, DLQ = "in", "requests", "dlq"
 class Counting(NullObserver):
     def __init__(self) -> None:
         self.counts: Counter[tuple[str, ...]] = Counter()
+        self.measured: list[tuple[str, float, Mapping[str, str]]] = []
 
     def count(self, metric: str, amount: float = 1, **labels: str) -> None:
         self.counts[metric, *labels.values()] += int(amount)
+
+    def measure(self, metric: str, value: float, **labels: str) -> None:
+        self.measured.append((metric, value, labels))
 
 
 class Moody(SqliteBufferWriter):
@@ -57,17 +63,19 @@ class Moody(SqliteBufferWriter):
 
 
 class Place:
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, limits: BufferConfig | None = None, probe_s: float = 0) -> None:
         self.root, self.clock, self.observer, self.broker = root, FakeClock(1e9), Counting(), MemoryBroker()
+        self.limits, self.probe_s = limits or BufferConfig(), probe_s
         self.start()
 
     def start(self) -> None:
         """A new process: nothing but the buffer's file and the broker is kept."""
         tasks = {"support": TaskConfig()}
-        self.buffer = Moody(self.root / "b.sqlite", tasks, BufferConfig(), self.clock)
+        self.buffer = Moody(self.root / "b.sqlite", tasks, self.limits, self.clock)
+        self.source, sink = MemorySource(self.broker, [IN, REQUESTS], "g"), MemorySink(self.broker)
         self.role = IngestRole(
-            MemorySource(self.broker, [IN, REQUESTS], "g"),
-            MemorySink(self.broker),
+            self.source,
+            sink,
             self.buffer,
             decoders={IN: get_decoder(), REQUESTS: get_decoder()},
             schemas={"support": get_schema("sequence")},
@@ -76,6 +84,10 @@ class Place:
             dead_letter_topic=DLQ,
             max_record_bytes=2000,
             passed=lambda: {"support": 7},
+            outbox_max_bytes=self.limits.outbox_max_bytes,
+            connector="group",
+            troubles=Troubles(self.clock, self.root / "ingest.json"),
+            probe=Probe(sink, self.clock, REQUESTS, "support", self.probe_s),
         )
 
     def restart(self) -> None:
@@ -133,6 +145,7 @@ def test_what_is_no_event_goes_to_the_dead_letter_topic_as_it_was(place: Place) 
     assert headers["__connect.errors.partition"] == b"0"
     assert headers["__connect.errors.offset"] == b"0"
     assert headers["__connect.errors.stage"] == b"VALUE_CONVERTER"
+    assert headers["__connect.errors.connector.name"] == b"group"
     assert headers["__connect.errors.class.name"] == b"daemon.stream.json_form.JsonEvents"
     assert headers["__connect.errors.exception.class.name"] == b"daemon.errors.DecodeError"
     assert b"not JSON" in headers["__connect.errors.exception.message"]
