@@ -23,7 +23,7 @@ from daemon.roles.lag import Lag
 from daemon.roles.probe import Probe
 from daemon.roles.troubles import Troubles
 from daemon.stream.decoders import Decoder, get_decoder
-from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
+from daemon.stream.ends import ENDS, Ends
 from daemon.stream.ports import OutRecord, Sink, Source
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.schema import get_schema
@@ -83,13 +83,10 @@ class Rooms:
             if item.predict or not predict_only
         }
 
-    def source(self, group_suffix: str = "", *, predict_only: bool = False) -> Source:
-        stream = self.config.stream
-        topics = list(self.decoders(predict_only=predict_only))
-        return EmbeddedSource(self.paths.stream, topics, stream.kafka.group_id + group_suffix, stream.embedded)
-
-    def sink(self) -> Sink:
-        return EmbeddedSink(self.paths.stream, self.config.stream.embedded)
+    @property
+    def ends(self) -> Ends:
+        """Makes the stream's ends."""
+        return ENDS[self.config.stream.kind](self.config.stream, self.paths.stream)
 
     def reader(self) -> SqliteBufferReader:
         return SqliteBufferReader(self.paths.buffer)
@@ -99,7 +96,7 @@ class Rooms:
 
     def lag(self) -> Lag:
         """Of ingest behind its topics. The buffer must be there (:func:`daemon.launch.wait_for_buffer`)."""
-        return Lag(self.source(), self.reader().positions)
+        return Lag(self.ends.reader(list(self.decoders())), self.reader().positions)
 
 
 def check_plugins(config: Config) -> None:

@@ -15,7 +15,7 @@ import orjson
 
 from daemon.app import Rooms
 from daemon.buffer.sqlite import SqliteBufferReader
-from daemon.errors import CommandRefused
+from daemon.errors import CommandRefused, StreamUnavailable
 from daemon.events import Event, Input
 from daemon.metrics import PrometheusObserver, Sample, StateCollector, render
 from daemon.registry.card import card
@@ -23,7 +23,7 @@ from daemon.registry.version import MOVES
 from daemon.roles.control import Control
 from daemon.roles.lag import Lag
 from daemon.roles.overview import task_status, version_row
-from daemon.roles.predict import ANSWERED, FLUSH_S
+from daemon.roles.predict import ANSWERED
 from daemon.roles.troubles import ingest_samples, ingest_status
 from daemon.serving.answer import prediction
 from daemon.serving.predictor import Predictor
@@ -32,6 +32,7 @@ from daemon.stream.encoding import encode_event, record_key
 from daemon.stream.ports import Headers, OutRecord, Sink
 
 COMMAND_WAIT_S = 25.0
+FLUSH_S = 10.0
 
 
 class Doors:
@@ -160,7 +161,11 @@ class Doors:
         try:
             yield "buffer_bytes", (), float(reader.size_bytes())
             self._lag = self._lag or self._rooms.lag()
-            for topic, partition, records in self._lag.by_partition():
+            try:
+                lags = self._lag.by_partition()
+            except StreamUnavailable:
+                lags = ()  # never reached: there is nothing to tell yet
+            for topic, partition, records in lags:
                 yield "consumer_lag_records", (topic, str(partition)), float(records)
             for task in self.tasks():
                 yield "buffer_events", (task,), float(reader.stats(task).events)

@@ -47,7 +47,7 @@ Ready = Callable[[], None]
 def run_ingest(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: bool = False) -> None:
     """Records into the buffer. Never imports torch."""
     with RoleLock(rooms.paths.root, "ingest").acquire(standby=standby, stop=stop):
-        role = make_ingest(rooms, rooms.source(), rooms.sink())
+        role = make_ingest(rooms, rooms.ends.member(list(rooms.decoders()), "ingest"), rooms.ends.sink())
         ready()
         log.info("ready", role="ingest")
         role.run(stop)
@@ -59,7 +59,7 @@ def run_learn(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: boo
 
     device = _torch(rooms.config.learn.threads, rooms.config.learn.device)
     with RoleLock(rooms.paths.root, "learn").acquire(standby=standby, stop=stop):
-        sink = rooms.sink()
+        sink = rooms.ends.sink()
         wait_for_buffer(rooms, stop)
         if stop.is_set():
             return
@@ -107,12 +107,14 @@ def run_predict(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: b
         fast=fast,
         load=partial(load_served, precision=precision),
     )
-    sink = rooms.sink()
+    sink = rooms.ends.sink()
+    decoders = rooms.decoders(predict_only=True)
+    source = rooms.ends.member(list(decoders), "predict")
     loop = RequestLoop(
-        rooms.source(".predict", predict_only=True),
-        sink,
+        source,
+        rooms.ends.delivery(source, "predict"),
         predictor,
-        rooms.decoders(predict_only=True),
+        decoders,
         rooms.schemas,
         rooms.clock,
         config.stream.outputs.predictions,
@@ -127,7 +129,8 @@ def run_predict(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: b
     write_door(rooms, "http.json", server.port)
     ready()
     watcher.start()
-    requests = threading.Thread(target=_when_ready, args=(watcher, loop, stop), name="requests")
+    failures: list[BaseException] = []
+    requests = threading.Thread(target=_answer, args=(watcher, loop, stop, failures), name="requests")
     requests.start()
     log.info("listening", role="predict", host=config.http.host, port=server.port)
     stop.wait()
@@ -135,14 +138,22 @@ def run_predict(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: b
     server.close()
     watcher.close()
     predictor.close()
+    if failures:
+        raise failures[0]
 
 
-def _when_ready(watcher: Any, loop: Any, stop: threading.Event) -> None:
-    while not stop.is_set() and not watcher.all_ready():
-        stop.wait(0.05)
-    if not stop.is_set():
-        log.info("ready", role="predict")
-        loop.run(stop)
+def _answer(watcher: Any, loop: Any, stop: threading.Event, failures: list[BaseException]) -> None:
+    """The request loop, once there is something to answer with. What ends it ends the process."""
+    try:
+        while not stop.is_set() and not watcher.all_ready():
+            stop.wait(0.05)
+        if not stop.is_set():
+            log.info("ready", role="predict")
+            loop.run(stop)
+        loop.close()
+    except BaseException as error:  # noqa: BLE001 - raised by the main thread
+        failures.append(error)
+        stop.set()
 
 
 def _torch(threads: int, device: str) -> Any:

@@ -55,7 +55,7 @@ def _train_here(rooms: Rooms, task: str, why: str) -> Mapping[str, Any]:
     from daemon.app import make_learner
 
     torch.set_num_threads(rooms.config.learn.threads)
-    learner = make_learner(rooms, task, torch.device("cpu"), sink=rooms.sink())
+    learner = make_learner(rooms, task, torch.device("cpu"), sink=rooms.ends.sink())
     while learner.fast.fold(rooms.config.learn.fold_batch):
         pass
     learner.ask(why or "asked")

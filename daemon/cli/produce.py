@@ -33,7 +33,7 @@ def produce(options: Options, file: Path, topic: str | None, rate: float | None)
 
     rooms = Rooms.make(options.load().config)
     target = topic or rooms.config.stream.inputs[0].topic
-    sink = rooms.sink()
+    sink = rooms.ends.sink()
     lines = [line for line in file.read_bytes().splitlines() if line.strip()]
     started, done = time.monotonic(), 0
     at_once = AT_ONCE if rate is None else max(1, min(AT_ONCE, int(rate / 10) or 1))

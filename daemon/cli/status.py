@@ -115,7 +115,7 @@ def erase(options: Options, ids: tuple[str, ...], task: str | None) -> None:
     from daemon.stream.ports import OutRecord
 
     rooms = Rooms.make(options.load().config)
-    name, sink = one_task(rooms.config, task), rooms.sink()
+    name, sink = one_task(rooms.config, task), rooms.ends.sink()
     topic = rooms.config.stream.inputs[0].topic
     body = [orjson.dumps({"id": event_id, "task": name, "op": "delete"}) for event_id in ids]
     pairs = zip(ids, body, strict=True)

@@ -23,7 +23,7 @@ import structlog
 from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition, label_text
 from daemon.clock import Clock
 from daemon.config.task import Labels
-from daemon.errors import StoreFull, StreamDenied, StreamUnavailable
+from daemon.errors import Rebalanced, StoreFull, StreamDenied, StreamUnavailable
 from daemon.events import Event, Op
 from daemon.observe import Observer
 from daemon.roles.letters import Letters
@@ -102,6 +102,9 @@ class IngestRole:
             try:
                 self.step(POLL_S)
                 retry_s = FIRST_RETRY_S
+            except Rebalanced as error:
+                log.info("rebalanced", error=str(error))
+                self._placing.rewind()
             except (StreamUnavailable, StoreFull) as error:
                 reason = next(name for kind, name in REASONS if isinstance(error, kind))
                 self._troubles.set(reason, str(error))

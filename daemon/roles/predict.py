@@ -1,8 +1,9 @@
 """The predict role's stream half: requests in, predictions out.
 
-Guarantees (at-least-once, DESIGN of docs/explanation/guarantees.md):
+Guarantees:
 
-1. A request's offset is committed only after its prediction is acknowledged by the stream.
+1. A request's offset is committed only after its prediction is acknowledged by the stream, or in one transaction
+   with it (:class:`~daemon.stream.ports.Delivery`).
 2. ``prediction_id`` follows from task, id and the request's place, so that an answer given twice is
    recognised as one.
 3. What is not a request (marked as answered, malformed, a label alone) is passed over here; ingest
@@ -20,14 +21,14 @@ import orjson
 import structlog
 
 from daemon.clock import Clock
-from daemon.errors import DecodeError, StreamUnavailable
+from daemon.errors import DecodeError, Rebalanced, StreamUnavailable
 from daemon.events import Event, Op
 from daemon.observe import NullObserver, Observer
 from daemon.roles.probe import probe_time
 from daemon.serving.answer import prediction
 from daemon.serving.predictor import Predictor
 from daemon.stream.decoders import Decoder
-from daemon.stream.ports import OutRecord, Record, Sink, Source, TopicPartition
+from daemon.stream.ports import Delivery, OutRecord, Record, Source, TopicPartition
 from daemon.stream.trace import trace_headers
 from daemon.tasks.base import TaskSchema
 
@@ -35,7 +36,7 @@ log = structlog.get_logger(__name__)
 
 ANSWERED = "retaind.answered"
 """Header of a request that HTTP has answered already."""
-FLUSH_S = 10.0
+RETRY_S = 1.0
 
 
 class RequestLoop:
@@ -44,7 +45,7 @@ class RequestLoop:
     def __init__(
         self,
         source: Source,
-        sink: Sink,
+        delivery: Delivery,
         predictor: Predictor,
         decoders: Mapping[str, Decoder],
         schemas: Mapping[str, TaskSchema],
@@ -53,23 +54,38 @@ class RequestLoop:
         top_k: int,
         observer: Observer | None = None,
     ) -> None:
-        self._source, self._sink, self._predictor = source, sink, predictor
+        self._source, self._delivery, self._predictor = source, delivery, predictor
         self._decoders, self._schemas, self._clock = decoders, schemas, clock
         self._topic, self._top_k = topic, top_k
         self._observer = observer or NullObserver()
         self._placed: set[TopicPartition] = set()
+        self._trouble: str | None = None
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 self.step(timeout_s=0.2)
-            except StreamUnavailable as error:
-                log.warning("requests_unavailable", error=str(error))
+            except Rebalanced as error:
+                log.info("rebalanced", error=str(error))
                 self._placed.clear()
-                stop.wait(1.0)
+            except StreamUnavailable as error:
+                self._say(str(error))
+                self._placed.clear()
+                stop.wait(RETRY_S)
+            else:
+                self._say(None)
+
+    def _say(self, trouble: str | None) -> None:
+        """Once when it begins, and once when it is over."""
+        if (trouble is None) != (self._trouble is None):
+            log.warning("requests_unavailable" if trouble else "requests_available", error=trouble or self._trouble)
+        self._trouble = trouble
 
     def step(self, timeout_s: float) -> int:
-        """Answer what a poll brings; returns how many predictions went out."""
+        """Answer what a poll brings; returns how many predictions went out.
+
+        Raises StreamUnavailable (Rebalanced is one), after which all places are looked up again; Fenced.
+        """
         self._place()
         records = self._source.poll(256, timeout_s)
         if not records:
@@ -94,19 +110,26 @@ class RequestLoop:
             answer = prediction(event.id, event.task, fields, place, self._clock.now(), latency_ms)
             headers = trace_headers(record)
             answers.append(OutRecord(self._topic, orjson.dumps(answer), key=event.id.encode(), headers=headers))
-        if answers:
-            self._sink.send(answers)
-            self._sink.flush(FLUSH_S)
-        ends = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records}
-        self._source.commit(ends)
+        self._delivery.deliver(answers, {TopicPartition(r.topic, r.partition): r.offset + 1 for r in records})
         return len(answers)
 
     def _place(self) -> None:
-        for partition in self._source.assignment():
-            if partition not in self._placed:
-                first, _ = self._source.bounds(partition)
-                self._source.seek(partition, max(first, self._source.committed(partition) or 0))
-                self._placed.add(partition)
+        assigned = self._source.assignment()
+        self._placed.intersection_update(assigned)
+        fresh = [partition for partition in assigned if partition not in self._placed]
+        if fresh:
+            self._delivery.prepare()
+        for partition in fresh:
+            first, _ = self._source.bounds(partition)
+            self._source.seek(partition, max(first, self._source.committed(partition) or 0))
+            self._placed.add(partition)
+
+    def close(self) -> None:
+        """Leaves the group, so that others take over at once."""
+        try:
+            self._delivery.close()
+        finally:
+            self._source.close()
 
     def _request(self, record: Record) -> Event | None:
         if any(name == ANSWERED for name, _ in record.headers):

@@ -53,8 +53,8 @@ class Probe:
         produced = self._clock.now()
         event = Event(PROBE, self._task, time=produced, input=Input("how long does an answer take"))
         headers = ((PROBE, repr(produced).encode()),)
-        self._sink.send([OutRecord(self._topic, encode_event(event), PROBE.encode(), headers, produced)])
         try:
+            self._sink.send([OutRecord(self._topic, encode_event(event), PROBE.encode(), headers, produced)])
             self._sink.flush(FLUSH_S)
         except (StreamUnavailable, StoreFull, RecordRefused) as error:
             if not self._failed:

@@ -100,3 +100,20 @@ class Sink(Protocol):
         """
 
     def close(self) -> None: ...
+
+
+class Delivery(Protocol):
+    """Answers to what a source brought. One thread at a time, the source's."""
+
+    def prepare(self) -> None:
+        """End what a former process or an error left, before places are looked up. Raises StreamUnavailable."""
+
+    def deliver(self, answers: Sequence[OutRecord], positions: Mapping[TopicPartition, int]) -> None:
+        """Write the answers, then (or with them) the group's next offsets.
+
+        Raises StreamUnavailable where it is not known whether they count, Rebalanced where the group dealt the
+        partitions anew: either way prepare, look the places up, and read again from there. Raises Fenced where
+        another process took this one's name.
+        """
+
+    def close(self) -> None: ...

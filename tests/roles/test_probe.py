@@ -9,6 +9,7 @@ from daemon.roles.predict import RequestLoop
 from daemon.roles.probe import PROBE, Probe, probe_time
 from daemon.serving.predictor import Predictor
 from daemon.stream.decoders import get_decoder
+from daemon.stream.delivery import AtLeastOnce
 from daemon.stream.ports import OutRecord, Record
 from daemon.tasks.schema import get_schema
 from daemon.testing import FakeClock, MemoryBroker, MemorySink, MemorySource
@@ -40,7 +41,9 @@ def test_a_probe_is_answered_and_timed_and_its_answer_is_nowhere() -> None:
     # When they are answered
     decoders, schemas = {"requests": get_decoder()}, {"support": get_schema("sequence")}
     source = MemorySource(broker, ["requests"], "g")
-    loop = RequestLoop(source, sink, predictor, decoders, schemas, clock, "predictions", 3, observer)
+    loop = RequestLoop(
+        source, AtLeastOnce(source, sink), predictor, decoders, schemas, clock, "predictions", 3, observer
+    )
     assert loop.step(0.0) == 1
     predictor.close()
     # Then both probes are timed, and only the request has a prediction

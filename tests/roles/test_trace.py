@@ -13,6 +13,7 @@ from daemon.events import Input
 from daemon.roles.predict import RequestLoop
 from daemon.serving.predictor import Predictor
 from daemon.stream.decoders import get_decoder
+from daemon.stream.delivery import AtLeastOnce
 from daemon.stream.ports import OutRecord
 from daemon.tasks.schema import get_schema
 from daemon.testing import FakeClock, MemoryBroker, MemorySink, MemorySource
@@ -40,9 +41,10 @@ def test_a_prediction_carries_the_trace_of_its_request() -> None:
             OutRecord("in", orjson.dumps(envelope)),
         ]
     )
+    source = MemorySource(broker, ["in"], "g")
     loop = RequestLoop(
-        MemorySource(broker, ["in"], "g"),
-        MemorySink(broker),
+        source,
+        AtLeastOnce(source, MemorySink(broker)),
         cast(Predictor, Echo()),
         {"in": get_decoder(CloudEventsDecoder(), default_task="support")},
         {"support": get_schema("sequence")},

@@ -13,5 +13,6 @@ Guarantees, on top of what the cluster gives:
 
 from daemon.stream.kafka.sink import KafkaSink
 from daemon.stream.kafka.source import KafkaSource
+from daemon.stream.kafka.transactions import Transactions
 
-__all__ = ["KafkaSink", "KafkaSource"]
+__all__ = ["KafkaSink", "KafkaSource", "Transactions"]

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from kafka import KafkaProducer
-from kafka import errors as foreign
 
 from daemon.config.kafka import Kafka
 from daemon.errors import RecordRefused, StreamError, StreamUnavailable
@@ -25,7 +24,7 @@ Sent = tuple[OutRecord, Any]
 
 
 class KafkaSink:
-    """Thread-safe. Connects at the first record.
+    """Thread-safe. Connects at the first record; a topic that is missing or denied is told at its first one.
 
     A refused record ends a producer of kafka-python's that is idempotent, and what it has not sent yet with it: then
     each of those is sent again by a new one, alone, to tell which was meant.
@@ -34,10 +33,10 @@ class KafkaSink:
     ``max_in_flight_bytes`` :meth:`send` waits, and raises StreamUnavailable after ``request_timeout_s``.
     """
 
-    def __init__(self, cfg: Kafka, topics: Sequence[str] = (), **settings: Any) -> None:
-        """``topics``: made at the first record where they are missing and ``create_topics`` says so; ``settings``:
-        further ones of the client."""
-        self._cfg, self._topics, self._settings = cfg, list(topics), settings
+    def __init__(self, cfg: Kafka, **settings: Any) -> None:
+        """``settings``: further ones of the client."""
+        self._cfg, self._settings = cfg, settings
+        self._known: set[str] = set()
         self._opening = threading.Lock()
         self._client: KafkaProducer | None = None
         self._mine = threading.local()
@@ -70,17 +69,18 @@ class KafkaSink:
             except StreamError as error:
                 failed.append(error)
         if failed:
+            self._known.clear()
             raise next((error for error in failed if not isinstance(error, StreamUnavailable)), failed[0])
         refused: list[OutRecord] = []
         for record in suspects:
-            self._discard()
+            self.discard()
             try:
                 self._acknowledged(record, self._send(self.client(), record), deadline)
             except RecordRefused as error:
                 refused.append(record)
                 why = error
         if refused:
-            self._discard()
+            self.discard()
             raise RecordRefused(str(why), refused)
 
     def close(self) -> None:
@@ -94,8 +94,6 @@ class KafkaSink:
         """The producer, connected."""
         with self._opening:
             if self._client is None:
-                if self._topics and self._cfg.create_topics:
-                    admin.make_missing(self._cfg, self._topics)
                 with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
                     self._client = KafkaProducer(**self._options())
             return self._client
@@ -121,24 +119,23 @@ class KafkaSink:
         with translated(record.topic):
             future.get(max(0.0, deadline - time.monotonic()))
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Lose what is not acknowledged, and connect anew at the next record."""
         with self._opening:
             client, self._client = self._client, None
         if client is not None:
-            within(CLOSE_S, "closing the producer", lambda: client.close(timeout=CLOSE_S / 2))
+            within(CLOSE_S, "closing the producer", lambda: client.close(timeout=1))
 
     def _send(self, client: KafkaProducer, record: OutRecord) -> Any:
+        if record.topic not in self._known:
+            admin.ensure(self._cfg, [record.topic])  # says at once what the client only says after a long wait
+            self._known.add(record.topic)
         value = b"" if record.key is None and record.value is None else record.value
         timestamp = None if record.timestamp is None else round(record.timestamp * 1000)
-        try:
-            with translated(record.topic):
-                return client.send(
-                    record.topic, value, key=record.key, headers=list(record.headers), timestamp_ms=timestamp
-                )
-        except StreamUnavailable as error:
-            if isinstance(error.__cause__, foreign.KafkaTimeoutError):
-                admin.make_missing(self._cfg, [record.topic])  # tells a missing topic from a missing broker
-            raise
+        with translated(record.topic):
+            return client.send(
+                record.topic, value, key=record.key, headers=list(record.headers), timestamp_ms=timestamp
+            )
 
 
 class _Room:

@@ -121,7 +121,7 @@ class KafkaSource:
 
     def _open(self) -> KafkaConsumer:
         if self._client is None:
-            admin.make_missing(self._cfg, self._topics)
+            admin.ensure(self._cfg, self._topics)
             with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
                 client = KafkaConsumer(
                     **common(self._cfg),

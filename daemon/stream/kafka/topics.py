@@ -29,20 +29,24 @@ def identities(cfg: Kafka, topics: Sequence[str]) -> Mapping[str, str]:
     return {topic: f"kafka:{cluster}:{found[topic]['topic_id']}" for topic in topics}
 
 
-def make_missing(cfg: Kafka, topics: Sequence[str]) -> list[str]:
-    """Create those that are missing where ``create_topics`` says so; returns which. Raises TopicMissing otherwise."""
+def ensure(cfg: Kafka, topics: Sequence[str]) -> None:
+    """Every one is there afterwards: those that are missing are made where ``create_topics`` says so.
+
+    Raises TopicMissing otherwise, StreamDenied, StreamUnavailable.
+    """
     with _admin(cfg) as admin:
         found = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
         missing = [topic for topic in topics if _is_missing(found.get(topic))]
         if missing and not cfg.create_topics:
-            raise TopicMissing(
-                f"{', '.join(missing)}: {'is' if len(missing) == 1 else 'are'} missing; {mend(cfg, missing)}"
-            )
+            verb = "is" if len(missing) == 1 else "are"
+            raise TopicMissing(f"{', '.join(missing)}: {verb} missing; {mend(cfg, missing)}")
         if missing:
             with suppress(TopicAlreadyExistsError):  # another process of ours was faster
                 admin.create_topics([NewTopic(topic, cfg.partitions, -1) for topic in missing])
             admin.wait_for_topics(missing)
-    return missing
+        for topic in topics:
+            if topic not in missing:
+                _check(topic, found.get(topic))
 
 
 def mend(cfg: Kafka, topics: Sequence[str]) -> str:
