@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.kafka.fixtures import broker_jars, group, kafka, own_broker, topic, topics
+from tests.kafka.fixtures import broker_jars, group, kafka, own_broker, secure_broker, topic, topics
 
-__all__ = ["broker_jars", "kafka", "own_broker", "topic", "topics"]
+__all__ = ["broker_jars", "kafka", "own_broker", "secure_broker", "topic", "topics"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

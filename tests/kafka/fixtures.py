@@ -15,6 +15,7 @@ import pytest
 
 from tests.kafka import docker, jars
 from tests.kafka.broker import Broker
+from tests.kafka.secure import SecureBroker
 from tests.kafka.topics import Topics
 
 GIVEN = "RETAIND_TEST_KAFKA"
@@ -61,6 +62,15 @@ def own_broker(broker_jars: str, tmp_path_factory: pytest.TempPathFactory) -> It
     """A broker of the test's own, started; the test may stop, kill, pause and start it."""
     directory = tmp_path_factory.mktemp("broker")
     with Broker(directory) as broker:
+        yield broker
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def secure_broker(broker_jars: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """One broker with TLS, mutual TLS, SASL and ACLs for the whole run; no test may stop it."""
+    directory = tmp_path_factory.mktemp("secure")
+    with SecureBroker(directory) as broker:
         yield broker
     shutil.rmtree(directory)
 
