@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +87,11 @@ class Rooms:
         stream = self.config.stream
         topics = list(self.decoders(predict_only=predict_only))
         return EmbeddedSource(self.paths.stream, topics, stream.kafka.group_id + group_suffix, stream.embedded)
+
+    def browse(self, topics: Sequence[str]) -> Source:
+        """Reads whole topics for a person: no group shares them, nothing is committed."""
+        stream = self.config.stream
+        return EmbeddedSource(self.paths.stream, topics, f"{stream.kafka.group_id}.browse", stream.embedded)
 
     def sink(self) -> Sink:
         return EmbeddedSink(self.paths.stream, self.config.stream.embedded)
