@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Entry] = {
     "pause": Entry("daemon.cli.control_commands:pause", "Start no update by itself."),
     "resume": Entry("daemon.cli.control_commands:resume", "Let updates start by themselves again."),
     "buffer": Entry("daemon.cli.status:buffer", "The store of events: stats, export, erase."),
+    "dlq": Entry("daemon.cli.dlq:dlq", "Dead letters: list, show, send back."),
     "check-config": Entry("daemon.cli.config_commands:check_config", "Check the configuration, and sample records."),
     "doctor": Entry("daemon.cli.doctor:doctor", "Check machine, configuration and state, each with its mend."),
     "config": Entry("daemon.cli.config_commands:config", "Show each value of the configuration with its origin."),
