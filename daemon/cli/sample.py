@@ -20,7 +20,7 @@ from daemon.config.models import Config
 from daemon.config.stream import InputTopic
 from daemon.errors import ConfigError
 from daemon.events import Event, Op
-from daemon.roles.dead_letters import PREFIX
+from daemon.roles.dead_letters import CONNECT
 from daemon.roles.sorting import Sorting
 from daemon.stream.decoders import get_decoder
 from daemon.stream.encoding import encode_event
@@ -84,7 +84,7 @@ def decode_file(config: Config, sample: Path, topic: str | None) -> list[SampleR
         if isinstance(sorted_, Arrival):
             rows.append(SampleRow(number, sorted_.event))
         else:
-            message = dict(sorted_.headers)[f"{PREFIX}exception.message"].decode()
+            message = dict(sorted_.headers)[f"{CONNECT}exception.message"].decode()
             rows.append(SampleRow(number, None, sorted_.reason, message))
     return rows
 
