@@ -29,6 +29,7 @@ from daemon.serving.answer import prediction
 from daemon.serving.predictor import Predictor
 from daemon.serving.watch import Watcher
 from daemon.stream.encoding import encode_event, record_key
+from daemon.stream.own import OWN
 from daemon.stream.ports import Headers, OutRecord, Sink
 
 COMMAND_WAIT_S = 25.0
@@ -74,7 +75,7 @@ class Doors:
                 event = Event(event_id, task, time=now, input=value)
                 key = event_id.encode()
                 if self._requests is not None:
-                    headers = ((ANSWERED, b"http"), *trace)
+                    headers = ((ANSWERED, b"http"), OWN, *trace)
                     records.append(OutRecord(self._requests, encode_event(event), key, headers, now))
                 records.append(OutRecord(self._topics.predictions, orjson.dumps(answer), key, trace, now))
             made.append(answer)
@@ -86,7 +87,7 @@ class Doors:
     def append(self, lines: Sequence[bytes]) -> int:
         """Write events to the labelled topic; returns once they are acknowledged."""
         now = time.time()
-        self._sink.send([OutRecord(self._labelled, line, record_key(line), (), now) for line in lines])
+        self._sink.send([OutRecord(self._labelled, line, record_key(line), (OWN,), now) for line in lines])
         self._sink.flush(FLUSH_S)
         return len(lines)
 

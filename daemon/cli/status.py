@@ -112,14 +112,15 @@ def erase(options: Options, ids: tuple[str, ...], task: str | None) -> None:
 
     from daemon.app import Rooms
     from daemon.registry.lineage import trained_on
+    from daemon.stream.own import OWN
     from daemon.stream.ports import OutRecord
 
     rooms = Rooms.make(options.load().config)
     name, sink = one_task(rooms.config, task), rooms.ends.sink()
     topic = rooms.config.stream.inputs[0].topic
     body = [orjson.dumps({"id": event_id, "task": name, "op": "delete"}) for event_id in ids]
-    pairs = zip(ids, body, strict=True)
-    sink.send([OutRecord(topic, line, key=event_id.encode(), timestamp=time.time()) for event_id, line in pairs])
+    now, pairs = time.time(), zip(ids, body, strict=True)
+    sink.send([OutRecord(topic, line, event_id.encode(), (OWN,), now) for event_id, line in pairs])
     sink.flush(30.0)
     trained = [version.id for version in trained_on(rooms.registry, name, ids)]
     copies = [*(item.topic for item in rooms.config.stream.inputs), rooms.config.stream.outputs.dead_letters]

@@ -14,6 +14,7 @@ from daemon.clock import Clock
 from daemon.errors import RecordRefused, StoreFull, StreamUnavailable
 from daemon.events import Event, Input
 from daemon.stream.encoding import encode_event
+from daemon.stream.own import OWN
 from daemon.stream.ports import OutRecord, Record, Sink
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class Probe:
         self._next = now + self._interval_s
         produced = self._clock.now()
         event = Event(PROBE, self._task, time=produced, input=Input("how long does an answer take"))
-        headers = ((PROBE, repr(produced).encode()),)
+        headers = ((PROBE, repr(produced).encode()), OWN)
         try:
             self._sink.send([OutRecord(self._topic, encode_event(event), PROBE.encode(), headers, produced)])
             self._sink.flush(FLUSH_S)

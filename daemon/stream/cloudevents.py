@@ -22,7 +22,8 @@ from daemon.config.decoders import CloudEventsDecoder
 from daemon.errors import DecodeError
 from daemon.events import Event
 from daemon.stream.fields import Fields, as_object, make_event, missing, read_object, shorten, wrong_type
-from daemon.stream.json_form import read_time
+from daemon.stream.json_form import JsonEvents, read_time
+from daemon.stream.own import is_own
 from daemon.stream.ports import Headers, Record
 from daemon.stream.rfc3339 import parse_time
 
@@ -47,13 +48,15 @@ class CloudEvents:
     kind = "cloudevents"
 
     def __init__(self, cfg: CloudEventsDecoder, default_task: str | None = None) -> None:
-        self._cfg, self._default_task = cfg, default_task
+        self._cfg, self._default_task, self._own = cfg, default_task, JsonEvents(default_task)
 
     def decode(self, record: Record) -> Event:
         """Raises DecodeError and nothing else.
 
         Reasons: those of the JSON form, not_cloudevent, wrong_specversion, wrong_content_type, unknown_task.
         """
+        if is_own(record):
+            return self._own.decode(record)
         envelope = read_envelope(record)
         attributes, fields = envelope.attributes, dict(envelope.data)
         if "id" not in fields:

@@ -15,7 +15,9 @@ from daemon.config.expression import RECORD, plain_path, reads_record
 from daemon.errors import DecodeError
 from daemon.events import Event, Op
 from daemon.stream.fields import make_event, read_object
+from daemon.stream.json_form import JsonEvents
 from daemon.stream.mapping import MappedField, MappedTime
+from daemon.stream.own import is_own
 from daemon.stream.ports import Record
 
 FIELDS: Mapping[str, str] = {
@@ -39,7 +41,7 @@ class MappedEvents:
 
     def __init__(self, cfg: MappedDecoder, default_task: str | None = None) -> None:
         """Raises ValueError for an expression that does not compile; the configuration has refused it before."""
-        self._default_task = default_task
+        self._default_task, self._own = default_task, JsonEvents(default_task)
         given = {name: path for name in FIELDS if (path := getattr(cfg, name)) is not None}
         fields = {name: MappedField(name, path, FIELDS[name]) for name, path in given.items()}
         self._attributes = {
@@ -60,6 +62,8 @@ class MappedEvents:
 
     def decode(self, record: Record) -> Event:
         """Raises DecodeError and nothing else. Reasons: those of the JSON form, wrong_mapping."""
+        if is_own(record):
+            return self._own.decode(record)
         root: Mapping[str, Any] = read_object(record.value)
         if self._with_record:
             root = {**root, RECORD: _beside(record)}

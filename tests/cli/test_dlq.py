@@ -43,7 +43,7 @@ def rooms() -> Rooms:
 
 def ingest() -> None:
     made = rooms()
-    role = make_ingest(made, made.source(), made.sink())
+    role = make_ingest(made, made.ends.member(list(made.decoders()), "ingest"), made.ends.sink())
     while role.step():
         pass
     role.close()

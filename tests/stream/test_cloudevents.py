@@ -16,6 +16,7 @@ from daemon.config.decoders import CloudEventsDecoder
 from daemon.errors import DecodeError
 from daemon.events import Event, Input, Op
 from daemon.stream.decoders import get_decoder
+from daemon.stream.own import OWN
 from daemon.stream.ports import Headers, Record
 from daemon.stream.rfc3339 import parse_time
 
@@ -85,6 +86,12 @@ def test_what_the_data_says_wins_over_the_envelope() -> None:
     event = decode(structured(data=data), task_from="type", source_from="source")
     # Then the data holds
     assert (event.id, event.task, event.time, event.source) == ("own", "mood", 1.0, "agent")
+
+
+def test_what_retaind_writes_itself_is_read_in_its_own_form() -> None:
+    assert decode(b'{"id":"a","op":"delete"}', (OWN,)) == Event("a", "support", Op.DELETE)
+    with pytest.raises(DecodeError, match="neither content-type"):
+        decode(b'{"id":"a","op":"delete"}')
 
 
 def test_the_task_and_who_labelled_come_from_the_envelope_only_when_asked() -> None:

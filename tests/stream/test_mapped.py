@@ -13,6 +13,7 @@ from daemon.config.decoders import MappedDecoder
 from daemon.errors import DecodeError
 from daemon.events import Event, Input, Op
 from daemon.stream.decoders import Decoder, get_decoder
+from daemon.stream.own import OWN
 from daemon.stream.ports import Headers, Record
 
 REASONS = {
@@ -118,6 +119,13 @@ def test_deletions_are_told_by_a_condition_or_are_all_there_is() -> None:
     assert decode({"i": "a"}, {"id": "i", "constants": {"task": "s", "op": "delete"}}).op is Op.DELETE
     with pytest.raises(DecodeError, match="must be 'delete', null or false, not string 'erased'"):
         decode({**TICKET, "kind": "erased"}, op="kind")
+
+
+def test_what_retaind_writes_itself_is_read_in_its_own_form() -> None:
+    erasure = {"id": "tkt-1", "task": "mood", "op": "delete"}
+    assert decode(erasure, headers=(("x", b"y"), OWN)) == Event("tkt-1", "mood", Op.DELETE)
+    with pytest.raises(DecodeError, match=r"ticket\.id"):
+        decode(erasure)
 
 
 @pytest.mark.parametrize(
