@@ -31,7 +31,7 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(*values: bytes) -> None:
-    sink = rooms().sink()
+    sink = rooms().ends.sink()
     sink.send([OutRecord(IN, value, b"k", (("mine", b"1"),), 1_767_225_600.0 + n) for n, value in enumerate(values)])
     sink.flush(5.0)
     sink.close()

@@ -74,7 +74,7 @@ def test_given_kafka_when_events_and_requests_come_then_each_is_stored_and_answe
 
     daemon.wait(lambda: len(answers()) >= 40, 60, "answered")
     time.sleep(1)
-    found = {body["id"]: body["label"] for body in (orjson.loads(stored.value) for stored in answers())}
+    found = {body["id"]: body["label"] for body in (orjson.loads(stored.value or b"") for stored in answers())}
     assert len(answers()) == 40
     assert found == {f"r{n}": row["label"] for n, row in enumerate(events(40))}
     # And the poison is a dead letter with its place, and the lag is nothing
