@@ -83,10 +83,14 @@ class MappedEvents:
         return "op" in self._constants or (self._op is not None and bool(self._op.read(root)))
 
     def _read(self, fields: Sequence[MappedField], root: Mapping[str, Any]) -> dict[str, Any]:
-        """``fields`` has the id first."""
-        found = {field.name: value for field in fields if (value := field.read(root)) is not None}
-        if "id" not in found:
-            raise DecodeError("missing_field", f"{fields[0].expression.place}: gives null; an event needs an id")
+        """``fields`` has the id first: without it nothing else is worth telling."""
+        found = {}
+        for field in fields:
+            value = field.read(root)
+            if value is not None:
+                found[field.name] = value
+            elif field.name == "id":
+                raise DecodeError("missing_field", f"{field.expression.place}: gives null; an event needs an id")
         return found
 
 
