@@ -145,6 +145,12 @@ def test_times_are_read_in_the_unit_that_was_said(given: object, time: dict[str,
     assert decode({**TICKET, "at": given}, time={"path": "at", **time}).time == 1_700_000_000.0
 
 
+def test_whole_numbers_lose_nothing_down_to_the_microsecond() -> None:
+    # As a float this number of nanoseconds would be one microsecond later
+    at = {**TICKET, "at": 1_700_000_000_000_001_999}
+    assert decode(at, time={"path": "at", "format": "epoch_ns"}).time == 1_700_000_000.000001
+
+
 def test_coercions_do_what_they_say_and_no_more() -> None:
     # Given numbers and booleans where text is needed: refused, with the mend, and read once that is asked for
     with pytest.raises(
