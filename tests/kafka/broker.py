@@ -31,9 +31,10 @@ appender.out.layout.pattern = [%d] %p %m (%c)%n
 class Broker:
     """One KRaft node, broker and controller in one JVM, all on 127.0.0.1.
 
-    Data and ports stay the same over ``stop``, ``kill`` and ``start``. It dies with this process, however that
-    ends. ``properties`` go over what properties.py says; ``scram`` are StorageTool's ``--add-scram`` values;
-    ``node``, ``cluster`` (its id) and ``voters`` (port of each node's controller) are for one of several nodes.
+    Data and ports stay the same over ``stop``, ``kill`` and ``start``; a directory with data in it is used as it is.
+    The broker dies with this process, however that ends. ``properties`` go over what properties.py says; ``scram``
+    are StorageTool's ``--add-scram`` values; ``node``, ``cluster`` (its id) and ``voters`` (port of each node's
+    controller) are for one of several nodes.
     """
 
     def __init__(
@@ -88,6 +89,9 @@ class Broker:
     def launch(self) -> None:
         """Start it and do not wait: a node of a cluster is ready only when others are there."""
         assert not self.running, "the broker runs already"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._config.write_text(written(self.properties))
+        (self.directory / "log4j2.properties").write_text(LOGGING)
         if not (self._data / "meta.properties").exists():
             self._format()
         self._from = self.log.stat().st_size if self.log.exists() else 0
@@ -157,9 +161,6 @@ class Broker:
         return [jars.java(), *JVM, logging, "-cp", jars.classpath(), *arguments]
 
     def _format(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(written(self.properties))
-        (self.directory / "log4j2.properties").write_text(LOGGING)
         users = [word for user in self.scram for word in ("--add-scram", user)]
         command = self._java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._config))
         done = subprocess.run([*command, *users], capture_output=True, text=True, check=False, timeout=60)
