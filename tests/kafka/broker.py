@@ -18,6 +18,9 @@ from tests.kafka.properties import CONTROLLER, PLAINTEXT, Listener, server, writ
 
 JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 STARTED = b"Kafka Server started"
+WITH_US = 'read -r _; kill -9 "$0"'
+WITH_OWNER = 'while kill -0 "$1"; do sleep 0.5; done; kill -9 "$0"; rm -rf "$2"'
+"""What the watchdog does; $0: the broker's pid, $1: the owner's, $2: the broker's directory."""
 LOGGING = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = OUT
@@ -32,9 +35,9 @@ class Broker:
     """One KRaft node, broker and controller in one JVM, all on 127.0.0.1.
 
     Data and ports stay the same over ``stop``, ``kill`` and ``start``; a directory with data in it is used as it is.
-    The broker dies with this process, however that ends. ``properties`` go over what properties.py says; ``scram``
-    are StorageTool's ``--add-scram`` values; ``node``, ``cluster`` (its id) and ``voters`` (port of each node's
-    controller) are for one of several nodes.
+    The broker dies with this process, however that ends; with ``owner``, a pid, it dies with that one instead, and its
+    directory goes with it. ``properties`` go over what properties.py says; ``scram`` are StorageTool's ``--add-scram``
+    values; ``node``, ``cluster`` (its id) and ``voters`` (port of each node's controller) are for one of several nodes.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Broker:
         port: int | None = None,
         cluster: str | None = None,
         voters: Mapping[int, int] | None = None,
+        owner: int | None = None,
     ) -> None:
         self.directory = directory
         self.log = directory / "broker.log"
@@ -59,6 +63,7 @@ class Broker:
             self.ports[PLAINTEXT] = port
         self.properties = {**server(node, str(self._data), self.ports, self.voters), **(properties or {})}
         self.scram = scram
+        self.owner = owner
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._from = 0
@@ -100,9 +105,11 @@ class Broker:
                 self._java("kafka.Kafka", str(self._config)), stdout=log, stderr=log, start_new_session=True
             )
         # PDEATHSIG would follow the thread that started the broker, which a test may well end before the broker.
+        watch = WITH_US if self.owner is None else WITH_OWNER
         self._watchdog = subprocess.Popen(
-            ["sh", "-c", 'read -r _; kill -9 "$0"', str(self._process.pid)],
+            ["sh", "-c", watch, str(self._process.pid), str(self.owner), str(self.directory)],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
