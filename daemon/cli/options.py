@@ -78,7 +78,7 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @click.option(
         "--config",
-        "file",
+        "config_file",
         type=click.Path(path_type=Path, dir_okay=False),
         envvar=FILE_VARIABLE,
         metavar="FILE",
@@ -87,9 +87,9 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Override one key; may be repeated.")
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output, nothing else.")
     @functools.wraps(command)
-    def run(*args: Any, file: Path | None, sets: tuple[str, ...], as_json: bool, **kwargs: Any) -> Any:
+    def run(*args: Any, config_file: Path | None, sets: tuple[str, ...], as_json: bool, **kwargs: Any) -> Any:
         try:
-            return command(Options(file, sets, as_json), *args, **kwargs)
+            return command(Options(config_file, sets, as_json), *args, **kwargs)
         except RetaindError as error:
             if as_json:
                 click.echo(json.dumps({"error": type(error).__name__, "message": str(error)}, ensure_ascii=False))

@@ -18,6 +18,9 @@ from tests.kafka.properties import CONTROLLER, PLAINTEXT, Listener, server, writ
 
 JVM = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.awt.headless=true")
 STARTED = b"Kafka Server started"
+WITH_US = 'read -r _; kill -9 "$0"'
+WITH_OWNER = 'while kill -0 "$1"; do sleep 0.5; done; kill -9 "$0"; rm -rf "$2"'
+"""What the watchdog does; $0: the broker's pid, $1: the owner's, $2: the broker's directory."""
 LOGGING = """\
 rootLogger.level = INFO
 rootLogger.appenderRef.out.ref = OUT
@@ -31,8 +34,10 @@ appender.out.layout.pattern = [%d] %p %m (%c)%n
 class Broker:
     """One KRaft node, broker and controller in one JVM, all on 127.0.0.1.
 
-    Data and ports stay the same over ``stop``, ``kill`` and ``start``. It dies with this process, however that
-    ends. ``properties`` go over what properties.py says; ``scram`` are StorageTool's ``--add-scram`` values.
+    Data and ports stay the same over ``stop``, ``kill`` and ``start``; a directory with data in it is used as it is.
+    The broker dies with this process, however that ends; with ``owner``, a pid, it dies with that one instead, and its
+    directory goes with it. ``properties`` go over what properties.py says; ``scram`` are StorageTool's ``--add-scram``
+    values; ``node``, ``cluster`` (its id) and ``voters`` (port of each node's controller) are for one of several nodes.
     """
 
     def __init__(
@@ -44,19 +49,21 @@ class Broker:
         scram: Sequence[str] = (),
         node: int = 1,
         port: int | None = None,
-        cluster_id: str | None = None,
+        cluster: str | None = None,
         voters: Mapping[int, int] | None = None,
+        owner: int | None = None,
     ) -> None:
         self.directory = directory
         self.log = directory / "broker.log"
         self.node = node
-        self.cluster_id = cluster_id or _uuid()
+        self.cluster_id = cluster or cluster_id()
         self.voters = voters or {node: free_port()}
         self.ports = {listener: free_port() for listener in listeners} | {CONTROLLER: self.voters[node]}
         if port is not None:
             self.ports[PLAINTEXT] = port
         self.properties = {**server(node, str(self._data), self.ports, self.voters), **(properties or {})}
         self.scram = scram
+        self.owner = owner
         self._process: subprocess.Popen[bytes] | None = None
         self._watchdog: subprocess.Popen[bytes] | None = None
         self._from = 0
@@ -87,6 +94,9 @@ class Broker:
     def launch(self) -> None:
         """Start it and do not wait: a node of a cluster is ready only when others are there."""
         assert not self.running, "the broker runs already"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._config.write_text(written(self.properties))
+        (self.directory / "log4j2.properties").write_text(LOGGING)
         if not (self._data / "meta.properties").exists():
             self._format()
         self._from = self.log.stat().st_size if self.log.exists() else 0
@@ -95,9 +105,11 @@ class Broker:
                 self._java("kafka.Kafka", str(self._config)), stdout=log, stderr=log, start_new_session=True
             )
         # PDEATHSIG would follow the thread that started the broker, which a test may well end before the broker.
+        watch = WITH_US if self.owner is None else WITH_OWNER
         self._watchdog = subprocess.Popen(
-            ["sh", "-c", 'read -r _; kill -9 "$0"', str(self._process.pid)],
+            ["sh", "-c", watch, str(self._process.pid), str(self.owner), str(self.directory)],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
@@ -134,7 +146,11 @@ class Broker:
         return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else "(no log)"
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.kill()
@@ -152,9 +168,6 @@ class Broker:
         return [jars.java(), *JVM, logging, "-cp", jars.classpath(), *arguments]
 
     def _format(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._config.write_text(written(self.properties))
-        (self.directory / "log4j2.properties").write_text(LOGGING)
         users = [word for user in self.scram for word in ("--add-scram", user)]
         command = self._java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(self._config))
         done = subprocess.run([*command, *users], capture_output=True, text=True, check=False, timeout=60)
@@ -182,6 +195,6 @@ class Broker:
         return True
 
 
-def _uuid() -> str:
-    """A cluster's id in Kafka's own form: 22 characters, not beginning with a dash."""
+def cluster_id() -> str:
+    """An id for a new cluster, in Kafka's own form: 22 characters, not beginning with a dash."""
     return "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]

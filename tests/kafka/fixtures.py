@@ -9,9 +9,11 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NoReturn, Protocol
 
 import pytest
+from filelock import FileLock
 
 from tests.kafka import docker, jars
 from tests.kafka.broker import Broker
@@ -20,7 +22,8 @@ from tests.kafka.topics import Topics
 
 GIVEN = "RETAIND_TEST_KAFKA"
 """Environment variable with bootstrap servers of a broker to use instead of one of our own."""
-SHARED = ("kafka", "secure_broker")
+STARTED: list[Broker] = []
+"""Brokers that outlive this process's part of the run."""
 
 
 def absent(reason: str) -> NoReturn:
@@ -32,7 +35,7 @@ def absent(reason: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Bootstrap servers of the run's one broker (PLAINTEXT)."""
+    """Bootstrap servers of the run's one broker (PLAINTEXT); processes of pytest-xdist share it."""
     if given := os.environ.get(GIVEN):
         yield given
         return
@@ -43,10 +46,27 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     if lacking is not None:
         absent(f"{lacking}; or start Docker, or set {GIVEN} to bootstrap servers")
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        yield shared(tmp_path_factory.getbasetemp().parent, os.getppid())
+        return
     directory = tmp_path_factory.mktemp("kafka")
     with Broker(directory) as broker:
         yield broker.bootstrap
     shutil.rmtree(directory)
+
+
+def shared(run: Path, owner: int) -> str:
+    """Bootstrap servers of the broker of all processes with this directory; the first one starts it.
+
+    It lives as long as ``owner``, the process that all of them are children of.
+    """
+    address = run / "kafka.address"
+    with FileLock(run / "kafka.lock"):
+        if not address.exists():
+            broker = Broker(run / "kafka-broker", owner=owner).start(timeout_s=120)
+            STARTED.append(broker)
+            address.write_text(broker.bootstrap)
+        return address.read_text()
 
 
 @pytest.fixture(scope="session")
@@ -97,9 +117,3 @@ def topic(topics: Topics) -> MakeTopic:
         return f"{prefix}.{name}"
 
     return make
-
-
-def group(item: pytest.Item) -> str | None:
-    """The pytest-xdist group of a test: all that share a broker run in one process, hence with one broker."""
-    named = getattr(item, "fixturenames", ())
-    return "kafka" if any(shared in named for shared in SHARED) else None
