@@ -23,7 +23,7 @@ from daemon.stream.ports import Sink
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 100
+AT_ONCE = 500
 FLUSH_S = 10.0
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
 REFUSED_AGAIN_S = 60.0
