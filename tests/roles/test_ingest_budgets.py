@@ -234,6 +234,7 @@ def test_a_stream_or_disk_that_is_away_is_told_by_its_reason_and_tried_again(
     place, failures = make(), iter([error, error])
     seen: list[dict[str, str]] = []
     step = place.role.step
+    step()
 
     def failing(timeout_s: float = 0.0) -> bool:
         if (found := next(failures, None)) is not None:
