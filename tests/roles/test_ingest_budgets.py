@@ -15,6 +15,7 @@ from daemon.config.paths import StatePaths
 from daemon.errors import StoreFull, StreamDenied, StreamUnavailable
 from daemon.roles.troubles import PAUSING, ingest_samples, ingest_status, read_troubles
 from daemon.stream.ports import OutRecord, Record, TopicPartition
+from daemon.testing import MemorySink
 from tests.roles.test_ingest import DLQ, IN, REQUESTS, Place
 
 Make = Callable[..., Place]
@@ -125,6 +126,28 @@ def test_an_outage_is_logged_when_it_begins_and_ends_not_every_second(make: Make
         seconds(place, 10)
     events = [entry["event"] for entry in logs if entry["event"].startswith("dead_letters_wait")]
     assert events == ["dead_letters_wait", "dead_letters_wait_over"]
+
+
+def test_a_topic_that_takes_long_to_fail_leaves_events_their_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a dead-letter topic whose acknowledgements never come
+    place = make()
+    waited: list[tuple[float, float]] = []
+
+    def slow(self: MemorySink, timeout_s: float) -> None:
+        self._pending.clear()
+        place.clock.advance(timeout_s)
+        waited.append((place.clock.now(), timeout_s))
+        raise StreamUnavailable("no acknowledgement")
+
+    monkeypatch.setattr(MemorySink, "flush", slow)
+    bad(place, 1)
+    # When an hour passes
+    began = place.clock.now()
+    while place.clock.now() < began + 3600:
+        seconds(place, 1)
+    # Then attempts got more patience, and a quarter of the time
+    assert [timeout_s for _, timeout_s in waited[:5]] == [3.0, 6.0, 12.0, 24.0, 30.0]
+    assert 0.2 < sum(timeout_s for _, timeout_s in waited) / 3600 < 0.26
 
 
 def test_a_letter_that_the_topic_refuses_goes_as_a_reference_and_holds_up_none(make: Make) -> None:
