@@ -69,7 +69,7 @@ class Letters:
         self._was_full = size.bytes >= self._max_bytes * (ROOM_RATIO if self._was_full else 1)
         if not self._was_full:
             return None
-        why = f"{self._topic} cannot be written: {self._error}" if self._error else f"{self._topic} is behind"
+        why = f"dead letters cannot be written: {self._error}" if self._error else f"{self._topic} is behind"
         return (
             f"reading paused: outbox full ({size.letters} dead letters, {size.bytes} bytes; buffer.outbox_max_bytes is "
             f"{self._max_bytes}): {why}; reading goes on by itself once they are written"
@@ -86,7 +86,7 @@ class Letters:
             return self._send()
         except (StreamUnavailable, StoreFull) as error:
             self._error = str(error)
-            self._troubles.set("dead_letters_wait", f"{self._topic}: {error}")
+            self._troubles.set("dead_letters_wait", f"dead letters cannot be written: {error}")
             ended = self._clock.monotonic()
             self._next = ended + max(self._retry_s, SHARE * (ended - now))
             self._retry_s = min(LONGEST_RETRY_S, self._retry_s * 2)

@@ -69,7 +69,7 @@ def test_a_denied_dead_letter_topic_fills_the_outbox_then_reading_pauses_and_goe
     # When there is room, Then events are stored and people are told why letters wait
     seconds(place, 2)
     assert place.ids() == ["a"]
-    assert told(place) == {"dead_letters_wait": "dlq: dlq: not permitted; grant it"}
+    assert told(place) == {"dead_letters_wait": "dead letters cannot be written: dlq: not permitted; grant it"}
     assert paused(place) == set()
     # When there is none left, Then reading pauses and says so: topic, error and mend
     bad(place, *range(30, 60))
@@ -79,7 +79,7 @@ def test_a_denied_dead_letter_topic_fills_the_outbox_then_reading_pauses_and_goe
     assert place.ids() == ["a"]
     assert paused(place) == {"outbox_full"}
     assert "60 dead letters" in told(place)["outbox_full"]
-    assert "dlq cannot be written: dlq: not permitted; grant it" in told(place)["outbox_full"]
+    assert "dead letters cannot be written: dlq: not permitted; grant it" in told(place)["outbox_full"]
     assert place.role.paused == told(place)["outbox_full"]
     reader = SqliteBufferReader(place.root / "b.sqlite")
     status = ingest_status(StatePaths(place.root), reader)
