@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Gives a function that advances the bar by so many of ``total``."""
+def bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Gives a function that advances the bar by so many of ``total`` (None: not known)."""
     if not sys.stderr.isatty():
         yield lambda n: None
         return

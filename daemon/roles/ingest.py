@@ -26,6 +26,7 @@ from daemon.config.task import Labels
 from daemon.errors import Rebalanced, StoreFull, StreamDenied, StreamUnavailable
 from daemon.events import Event, Op
 from daemon.observe import Observer
+from daemon.roles.letter import place_text
 from daemon.roles.letters import Letters
 from daemon.roles.placing import Placing
 from daemon.roles.probe import Probe, probe_time
@@ -226,6 +227,9 @@ class IngestRole:
     def _count(self, report: AppendReport, letters: Sequence[DeadLetter]) -> None:
         for (task, outcome), amount in report.outcomes.items():
             self._observer.count("events_total", amount, task=task, outcome=outcome)
+        by_reason: dict[str, list[DeadLetter]] = {}
         for letter in letters:
-            self._observer.count("dead_letters_total", reason=letter.reason)
-            log.warning("dead_letter", reason=letter.reason, **letter.origin._asdict())
+            by_reason.setdefault(letter.reason, []).append(letter)
+        for reason, its in by_reason.items():
+            self._observer.count("dead_letters_total", len(its), reason=reason)
+            log.warning("dead_letters", reason=reason, count=len(its), first=place_text(its[0].origin))

@@ -3,7 +3,8 @@
 Guarantees:
 
 1. A letter leaves the outbox after the topic acknowledged it: at least once, in the order of arrival.
-2. A topic that is away, missing or denied is tried again with growing pauses; nothing else waits for it.
+2. A topic that is away, missing or denied is tried again with growing pauses. Events wait at most a quarter of
+   the time for that.
 3. A letter that the topic refuses goes as a reference. Where that is refused too it stays in the outbox, is
    tried again now and then, and does not hold up the others.
 """
@@ -23,8 +24,11 @@ from daemon.stream.ports import Sink
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = 100
-FLUSH_S = 10.0
+AT_ONCE = 500
+FIRST_FLUSH_S, LONGEST_FLUSH_S = 3.0, 30.0
+"""How long acknowledgements may take; longer after each that took too long."""
+SHARE = 3
+"""A pause lasts at least so many times what the failed attempt took: events have three quarters of the time."""
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
 REFUSED_AGAIN_S = 60.0
 ROOM_RATIO = 0.75
@@ -51,7 +55,7 @@ class Letters:
         self._after = 0  # letters up to this number are either gone or were refused
         self._again = 0.0
         self._next = clock.monotonic()
-        self._retry_s = FIRST_RETRY_S
+        self._retry_s, self._flush_s = FIRST_RETRY_S, FIRST_FLUSH_S
         self._error = ""
         self._was_full = False
 
@@ -65,7 +69,7 @@ class Letters:
         self._was_full = size.bytes >= self._max_bytes * (ROOM_RATIO if self._was_full else 1)
         if not self._was_full:
             return None
-        why = f"{self._topic} cannot be written: {self._error}" if self._error else f"{self._topic} is behind"
+        why = f"dead letters cannot be written: {self._error}" if self._error else f"{self._topic} is behind"
         return (
             f"reading paused: outbox full ({size.letters} dead letters, {size.bytes} bytes; buffer.outbox_max_bytes is "
             f"{self._max_bytes}): {why}; reading goes on by itself once they are written"
@@ -82,9 +86,11 @@ class Letters:
             return self._send()
         except (StreamUnavailable, StoreFull) as error:
             self._error = str(error)
-            self._troubles.set("dead_letters_wait", f"{self._topic}: {error}")
-            self._next = now + self._retry_s
+            self._troubles.set("dead_letters_wait", f"dead letters cannot be written: {error}")
+            ended = self._clock.monotonic()
+            self._next = ended + max(self._retry_s, SHARE * (ended - now))
             self._retry_s = min(LONGEST_RETRY_S, self._retry_s * 2)
+            self._flush_s = min(LONGEST_FLUSH_S, self._flush_s * 2)
             return False
 
     def _send(self) -> bool:
@@ -104,7 +110,7 @@ class Letters:
             self._again = self._clock.monotonic() + REFUSED_AGAIN_S
         if left or self._after:
             self._after = max(letters)
-        self._error, self._retry_s = "", FIRST_RETRY_S
+        self._error, self._retry_s, self._flush_s = "", FIRST_RETRY_S, FIRST_FLUSH_S
         self._troubles.set("dead_letters_wait", None)
         return len(left) < len(letters)
 
@@ -113,7 +119,7 @@ class Letters:
         records = {number: out_record(letter, self._topic, self._connector) for number, letter in letters.items()}
         self._sink.send(list(records.values()))
         try:
-            self._sink.flush(FLUSH_S)
+            self._sink.flush(self._flush_s)
         except RecordRefused as error:
             refused = {number: str(error) for number, record in records.items() if record in error.records}
             if not refused:

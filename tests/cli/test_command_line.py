@@ -70,6 +70,8 @@ def test_every_command_has_the_common_options(words: str, command: click.Command
         return
     names = {name for parameter in command.params for name in parameter.opts}
     assert {"--config", "--set", "--json"} <= names, words
+    stored_as = [parameter.name for parameter in command.params]
+    assert len(stored_as) == len(set(stored_as)), "two parameters overwrite one another"
 
 
 def test_the_version_is_ours(tmp_path: Path) -> None:

@@ -128,6 +128,9 @@ def test_events_are_stored_once_and_reading_goes_on_after_a_restart(place: Place
     assert place.buffer.positions()[IN, 0] == 4
     assert place.observer.counts["events_total", "support", "stored"] == 3
     assert place.observer.counts["events_total", "support", "duplicate"] == 1
+    place.broker.append([OutRecord(IN, b"nonsense") for _ in range(3)])
+    place.drain()
+    assert place.observer.counts["dead_letters_total", "not_json"] == 3
 
 
 def test_what_is_no_event_goes_to_the_dead_letter_topic_as_it_was(place: Place) -> None:

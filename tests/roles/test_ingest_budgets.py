@@ -15,6 +15,7 @@ from daemon.config.paths import StatePaths
 from daemon.errors import StoreFull, StreamDenied, StreamUnavailable
 from daemon.roles.troubles import PAUSING, ingest_samples, ingest_status, read_troubles
 from daemon.stream.ports import OutRecord, Record, TopicPartition
+from daemon.testing import MemorySink
 from tests.roles.test_ingest import DLQ, IN, REQUESTS, Place
 
 Make = Callable[..., Place]
@@ -68,7 +69,7 @@ def test_a_denied_dead_letter_topic_fills_the_outbox_then_reading_pauses_and_goe
     # When there is room, Then events are stored and people are told why letters wait
     seconds(place, 2)
     assert place.ids() == ["a"]
-    assert told(place) == {"dead_letters_wait": "dlq: dlq: not permitted; grant it"}
+    assert told(place) == {"dead_letters_wait": "dead letters cannot be written: dlq: not permitted; grant it"}
     assert paused(place) == set()
     # When there is none left, Then reading pauses and says so: topic, error and mend
     bad(place, *range(30, 60))
@@ -78,7 +79,7 @@ def test_a_denied_dead_letter_topic_fills_the_outbox_then_reading_pauses_and_goe
     assert place.ids() == ["a"]
     assert paused(place) == {"outbox_full"}
     assert "60 dead letters" in told(place)["outbox_full"]
-    assert "dlq cannot be written: dlq: not permitted; grant it" in told(place)["outbox_full"]
+    assert "dead letters cannot be written: dlq: not permitted; grant it" in told(place)["outbox_full"]
     assert place.role.paused == told(place)["outbox_full"]
     reader = SqliteBufferReader(place.root / "b.sqlite")
     status = ingest_status(StatePaths(place.root), reader)
@@ -127,6 +128,28 @@ def test_an_outage_is_logged_when_it_begins_and_ends_not_every_second(make: Make
     assert events == ["dead_letters_wait", "dead_letters_wait_over"]
 
 
+def test_a_topic_that_takes_long_to_fail_leaves_events_their_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a dead-letter topic whose acknowledgements never come
+    place = make()
+    waited: list[tuple[float, float]] = []
+
+    def slow(self: MemorySink, timeout_s: float) -> None:
+        self._pending.clear()
+        place.clock.advance(timeout_s)
+        waited.append((place.clock.now(), timeout_s))
+        raise StreamUnavailable("no acknowledgement")
+
+    monkeypatch.setattr(MemorySink, "flush", slow)
+    bad(place, 1)
+    # When an hour passes
+    began = place.clock.now()
+    while place.clock.now() < began + 3600:
+        seconds(place, 1)
+    # Then attempts got more patience, and a quarter of the time
+    assert [timeout_s for _, timeout_s in waited[:5]] == [3.0, 6.0, 12.0, 24.0, 30.0]
+    assert 0.2 < sum(timeout_s for _, timeout_s in waited) / 3600 < 0.26
+
+
 def test_a_letter_that_the_topic_refuses_goes_as_a_reference_and_holds_up_none(make: Make) -> None:
     # Given a dead-letter topic with a limit below ours
     place = make()
@@ -150,6 +173,7 @@ def test_a_letter_that_is_refused_even_as_a_reference_stays_and_holds_up_none(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a topic that refuses whatever has no value, as a compacted one refuses what has no key
+    monkeypatch.setattr("daemon.roles.letters.AT_ONCE", 1)
     place = make()
     place.broker.max_record_bytes = 1000
     refuses = place.broker.refuses
@@ -233,9 +257,11 @@ def test_a_stream_or_disk_that_is_away_is_told_by_its_reason_and_tried_again(
     place, failures = make(), iter([error, error])
     seen: list[dict[str, str]] = []
     step = place.role.step
+    step()
 
     def failing(timeout_s: float = 0.0) -> bool:
         if (found := next(failures, None)) is not None:
+            place.source.poll(10, 0.0)  # what was read already must be read again
             raise found
         seen.append(told(place))
         return step(0.01)
