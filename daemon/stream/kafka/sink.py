@@ -13,7 +13,7 @@ from daemon.config.kafka import Kafka
 from daemon.errors import RecordRefused, StreamError, StreamUnavailable
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
-from daemon.stream.kafka.settings import common
+from daemon.stream.kafka.opening import opened
 from daemon.stream.kafka.watchdog import within
 from daemon.stream.ports import OutRecord
 
@@ -94,14 +94,12 @@ class KafkaSink:
         """The producer, connected."""
         with self._opening:
             if self._client is None:
-                with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
-                    self._client = KafkaProducer(**self._options())
+                self._client = opened(self._cfg, KafkaProducer, **self._options())
             return self._client
 
     def _options(self) -> dict[str, Any]:
         timeout_ms = int(self._cfg.request_timeout_s * 1000)
         return {
-            **common(self._cfg),
             "metrics_enabled": False,
             "acks": "all",
             "enable_idempotence": True,

@@ -13,7 +13,7 @@ from daemon.config.kafka import Kafka
 from daemon.errors import PositionLost, Rebalanced, StreamError
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
-from daemon.stream.kafka.settings import common
+from daemon.stream.kafka.opening import opened
 from daemon.stream.kafka.watchdog import within
 from daemon.stream.ports import Record, TopicPartition
 
@@ -122,22 +122,23 @@ class KafkaSource:
     def _open(self) -> KafkaConsumer:
         if self._client is None:
             admin.ensure(self._cfg, self._topics)
-            with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
-                client = KafkaConsumer(
-                    **common(self._cfg),
-                    metrics_enabled=False,
-                    group_id=self._group,
-                    group_instance_id=self._instance if self._member else None,
-                    session_timeout_ms=int(self._cfg.session_timeout_s * 1000),
-                    heartbeat_interval_ms=int(self._cfg.session_timeout_s * 1000 / 5),
-                    isolation_level=self._cfg.isolation_level,
-                    enable_auto_commit=False,
-                    auto_offset_reset="none",
-                    allow_auto_create_topics=False,
-                    fetch_max_wait_ms=FETCH_WAIT_MS,
-                    max_partition_fetch_bytes=MAX_PARTITION_BYTES,
-                    metadata_max_age_ms=30_000,
-                )
+            client = opened(
+                self._cfg,
+                KafkaConsumer,
+                metrics_enabled=False,
+                group_id=self._group,
+                group_instance_id=self._instance if self._member else None,
+                session_timeout_ms=int(self._cfg.session_timeout_s * 1000),
+                heartbeat_interval_ms=int(self._cfg.session_timeout_s * 1000 / 5),
+                isolation_level=self._cfg.isolation_level,
+                enable_auto_commit=False,
+                auto_offset_reset="none",
+                allow_auto_create_topics=False,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
+                max_partition_fetch_bytes=MAX_PARTITION_BYTES,
+                metadata_max_age_ms=30_000,
+            )
+            with translated(self._subject):
                 self._begin(client)
             self._client = client
         return self._client

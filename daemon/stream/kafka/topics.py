@@ -13,7 +13,7 @@ from kafka.errors import TopicAlreadyExistsError, for_code
 from daemon.config.kafka import Kafka
 from daemon.errors import StreamDenied, TopicMissing
 from daemon.stream.kafka.errors import ours, translated
-from daemon.stream.kafka.settings import common
+from daemon.stream.kafka.opening import opened
 from daemon.stream.kafka.watchdog import within
 
 CLOSE_S = 5.0
@@ -61,8 +61,8 @@ def mend(cfg: Kafka, topics: Sequence[str]) -> str:
 
 @contextmanager
 def _admin(cfg: Kafka) -> Iterator[KafkaAdminClient]:
+    admin = opened(cfg, KafkaAdminClient)
     with translated(f"stream.kafka.bootstrap_servers = {cfg.bootstrap_servers}"):
-        admin = KafkaAdminClient(**common(cfg))
         try:
             yield admin
         finally:
