@@ -1,7 +1,7 @@
 """What we claim: the name of each bench, where it is measured, and what its headline says.
 
 A module named here has ``run(quick: bool) -> dict``, the document that :func:`daemon.bench.result.document`
-makes. It is imported when it runs, so that the command line stays light.
+makes (``run(quick, kafka)`` where it needs brokers). It is imported when it runs, so that the command line stays light.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from daemon.config.kafka import Kafka
+
 
 class Claim(NamedTuple):
-    """``module`` measures; ``headline``: what its one number is."""
+    """``module`` measures; ``headline``: what its one number is; ``on_kafka``: it needs brokers."""
 
     module: str
     headline: str
+    on_kafka: bool = False
 
-    def run(self, quick: bool) -> dict[str, Any]:
+    def run(self, quick: bool, kafka: Kafka) -> dict[str, Any]:
         """Measure: minutes, or with ``quick`` about one."""
-        document: dict[str, Any] = importlib.import_module(self.module).run(quick)
+        settings = (kafka,) if self.on_kafka else ()
+        document: dict[str, Any] = importlib.import_module(self.module).run(quick, *settings)
         return document
 
 
@@ -30,6 +34,9 @@ CLAIMS: Mapping[str, Claim] = {
     "swap": Claim("daemon.bench.swap", "requests failed or answered by a wrong version during 1,000 swaps"),
     "update-cost": Claim(
         "daemon.bench.update_cost", "CPU seconds of one update with 100 times the history ÷ with 5,000 events"
+    ),
+    "ingest": Claim(
+        "daemon.bench.ingest", "durable events per second, ours ÷ a bare kafka-python consumer loop", on_kafka=True
     ),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
 }
