@@ -39,7 +39,8 @@ from daemon.tasks.labels import admit
 
 log = structlog.get_logger(__name__)
 
-MAX_RECORDS = 500
+MAX_RECORDS = 2000
+COMMIT_S = 1.0
 POLL_S = 0.2
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
 MAINTAIN_S = 30.0
@@ -93,6 +94,8 @@ class IngestRole:
         self._known_labels: dict[str, dict[str, int]] = {}  # as of this poll
         self._placing = Placing(source, buffer, observer)
         self._maintained = clock.monotonic()
+        self._committed = -COMMIT_S
+        self._uncommitted: dict[TopicPartition, int] = {}
         self.paused: str | None = None
         """Why the budgets let nothing be read."""
 
@@ -126,6 +129,7 @@ class IngestRole:
         for reason in ("stream_denied", "stream_unavailable"):
             self._troubles.set(reason, None)
         stored = self._store(records)
+        self._commit()
         sent = self._letters.send()
         self._maintain()
         if self._probe is not None and self.paused is None:
@@ -202,11 +206,15 @@ class IngestRole:
         self._count(report, letters)
         for produced in probes:
             self._observer.measure("probe_seconds", max(0.0, self._clock.now() - produced), stage="stored")
-        self._commit(ends)
+        self._uncommitted.update(ends)
         return True
 
-    def _commit(self, ends: Mapping[TopicPartition, int]) -> None:
-        """For lag seen by others; the buffer's positions are what counts."""
+    def _commit(self) -> None:
+        """At most once a second, for lag seen by others; the buffer's positions are what counts."""
+        now = self._clock.monotonic()
+        if not self._uncommitted or now - self._committed < COMMIT_S:
+            return
+        self._committed, ends, self._uncommitted = now, self._uncommitted, {}
         try:
             self._source.commit(ends)
         except (StreamUnavailable, StoreFull) as error:

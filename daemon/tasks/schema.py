@@ -6,7 +6,6 @@ A task type is registered in ``SCHEMAS`` here and in ``daemon.tasks.TASKS`` with
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 
@@ -16,12 +15,11 @@ from daemon.tasks.base import Floats, Metric, TaskSchema
 from daemon.tasks.metrics import mean_score
 
 MAX_LABEL_CHARS = 256
-_SPACE = re.compile(r"\s+")
 
 
 def normalise_text(text: str) -> str:
     """Unicode NFKC, runs of white space as one space, ends stripped; case kept."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text)).strip()
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).split())
 
 
 def validate_text(event: Event) -> None:
