@@ -30,7 +30,9 @@ class Claim(NamedTuple):
 CLAIMS: Mapping[str, Claim] = {
     "training": Claim("daemon.bench.training", "texts per CPU second, ours ÷ transformers.Trainer"),
     "serving": Claim("daemon.bench.serving", "texts per CPU second, ours ÷ transformers pipeline"),
-    "http": Claim("daemon.bench.http", "requests per server CPU second at 32 connections, ours ÷ FastAPI + pipeline"),
+    "http": Claim(
+        "daemon.bench.http", "requests per server CPU second at 32 connections, ours (int8) ÷ FastAPI + pipeline"
+    ),
     "swap": Claim("daemon.bench.swap", "requests failed or answered by a wrong version during 1,000 swaps"),
     "update-cost": Claim(
         "daemon.bench.update_cost", "CPU seconds of one update with 100 times the history ÷ with 5,000 events"

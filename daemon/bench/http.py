@@ -2,7 +2,8 @@
 
 Both servers run in processes of their own, with the same weights, one torch thread each and uvicorn; ours is the
 predict process of ``retaind run``. 32 kept connections ask one text a request, in order of arrival, from the
-bench's own process. What counts is the CPU time of the serving process. Ours answers with the tuned head alone
+bench's own process. What counts is the CPU time of the serving process: ours at ``predict.precision`` fp32 and int8.
+Ours answers with the tuned head alone
 (``head: none``), which is what the pipeline computes; see bench serving for what the fast head adds.
 """
 
@@ -25,12 +26,12 @@ from daemon.registry.store import FileRegistry
 
 CONNECTIONS = 32
 COUNT, QUICK_COUNT = 1024, 256
-OURS, PEER = "ours: retaind run", "peer: FastAPI + pipeline"
-PATHS = {OURS: "/v1/predict", PEER: "/predict"}
+OURS, INT8, PEER = "ours: retaind run", "ours: retaind run, int8", "peer: FastAPI + pipeline"
+PATHS = {OURS: "/v1/predict", INT8: "/v1/predict", PEER: "/predict"}
 
 
 def run(quick: bool) -> dict[str, Any]:
-    """``headline``: requests per server CPU second at 32 connections, ours ÷ the peer's."""
+    """``headline``: requests per server CPU second at 32 connections, ours with int8 ÷ the peer's."""
     return measure(QUICK_COUNT if quick else COUNT, rounds=3 if quick else 5)
 
 
@@ -39,12 +40,14 @@ def measure(count: int, *, rounds: int, connections: int = CONNECTIONS) -> dict[
     bodies = [{"text": text.text} for text in texts(count)]
     with tempfile.TemporaryDirectory(prefix="retaind-bench-") as directory:
         root = Path(directory)
-        registry = FileRegistry(root / "state" / "registry")
-        version = publish_version(registry, root)
-        registry.promote(TASK, version.id, who="bench", why="", time=0.0)
+        for side in ("fp32", "int8"):
+            (root / side).mkdir()
+            registry = FileRegistry(root / side / "state" / "registry")
+            version = publish_version(registry, root / side)
+            registry.promote(TASK, version.id, who="bench", why="", time=0.0)
         save_classifier(tuned_only(version), root / "peer")
         answers: dict[str, list[Answer]] = {}
-        wall: dict[str, list[float]] = {OURS: [], PEER: []}
+        wall: dict[str, list[float]] = {name: [] for name in PATHS}
 
         def cpu(name: str, server: Server) -> float:
             began, before = time.perf_counter(), server.cpu_seconds()
@@ -52,15 +55,22 @@ def measure(count: int, *, rounds: int, connections: int = CONNECTIONS) -> dict[
             wall[name].append(time.perf_counter() - began)
             return server.cpu_seconds() - before
 
-        with predictor(root, head={"kind": "none"}) as ours, fastapi_peer(root / "peer") as peer:
-            ways = {OURS: partial(cpu, OURS, ours), PEER: partial(cpu, PEER, peer)}
+        with (
+            predictor(root / "fp32", head={"kind": "none"}) as ours,
+            predictor(root / "int8", precision="int8", head={"kind": "none"}) as int8,
+            fastapi_peer(root / "peer") as peer,
+        ):
+            servers = {OURS: ours, INT8: int8, PEER: peer}
+            ways = {name: partial(cpu, name, server) for name, server in servers.items()}
             for way in ways.values():
                 way()  # warm
-            wall = {OURS: [], PEER: []}
+            wall = {name: [] for name in PATHS}
             seconds = interleave(ways, rounds)
     labels = {name: _labels(name, found) for name, found in answers.items()}
     speed = {name: count / median(taken) for name, taken in seconds.items()}
-    same = sum(a == b for a, b in zip(labels[OURS], labels[PEER], strict=True)) / count
+    same = {
+        name: sum(a == b for a, b in zip(found, labels[PEER], strict=True)) / count for name, found in labels.items()
+    }
     rows = [
         {
             "what": name,
@@ -68,15 +78,15 @@ def measure(count: int, *, rounds: int, connections: int = CONNECTIONS) -> dict[
             "times_the_peer": round(speed[name] / speed[PEER], 2),
             "cpu_ms_per_request": round(1000 / speed[name], 2),
             "requests_per_second": round(count / median(wall[name]), 1),
+            "same_label_as_the_peer_ratio": round(same[name], 4),
         }
-        for name in (OURS, PEER)
+        for name in PATHS
     ]
     return document(
-        round(speed[OURS] / speed[PEER], 2),
-        f"requests per server CPU second at {connections} connections, ours ÷ FastAPI + pipeline",
+        round(speed[INT8] / speed[PEER], 2),
+        f"requests per server CPU second at {connections} connections, ours (int8) ÷ FastAPI + pipeline",
         rows,
         packages=("torch", "transformers", "starlette", "uvicorn", "fastapi"),
-        agreement_ratio=round(same, 4),
         requests=count,
         connections=connections,
         rounds=rounds,

@@ -81,11 +81,12 @@ class Server:
         self._log.close()
 
 
-def predictor(directory: Path, **task: Any) -> Server:
+def predictor(directory: Path, *, precision: str = "fp32", **task: Any) -> Server:
     """The predict role of ``retaind run`` on ``directory/state``, a process as its supervisor would start it.
     ``task``: options of the task."""
     state, file = directory / "state", directory / "config.json"
-    config = {"state_dir": str(state), "tasks": {TASK: task}, "http": {"port": 0}, "predict": {"device": "cpu"}}
+    predict = {"device": "cpu", "precision": precision}
+    config = {"state_dir": str(state), "tasks": {TASK: task}, "http": {"port": 0}, "predict": predict}
     file.write_text(json.dumps(config))
 
     def port() -> int:
