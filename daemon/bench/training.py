@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +34,14 @@ from daemon.training.context import LoopContext
 from daemon.training.loop import Loop, steps_in
 from daemon.training.progress import Progress
 from strategies.base import Example, Strategy
+from strategies.ewc import Ewc
+from strategies.ewc_options import EwcOptions
 
 COUNT, QUICK_COUNT = 512, 128
 TRAINING = Training(epochs=1, batch_size=32, learning_rate=0.0002, head_learning_rate=0.0002)
 LORA = LoraTune()
+UPDATE_EPOCHS = Training().epochs
+"""Of an update at the shipped defaults: what a strategy does once an update weighs against these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +56,14 @@ class Taught:
 Way = Callable[[Sequence[Example]], Taught]
 
 
-def ours(tune: Tune, strategies: Callable[[], Sequence[Strategy]] = tuple, dropout_ratio: float = 0.0) -> Way:
+def ours(
+    tune: Tune,
+    strategies: Callable[[], Sequence[Strategy]] = tuple,
+    dropout_ratio: float = 0.0,
+    epochs: int = TRAINING.epochs,
+) -> Way:
     """The daemon's loop with ``tune``; ``strategies`` makes those that learn along."""
+    training = TRAINING.model_copy(update={"epochs": epochs})
 
     def teach(examples: Sequence[Example]) -> Taught:
         task = get_task("sequence")
@@ -70,8 +80,8 @@ def ours(tune: Tune, strategies: Callable[[], Sequence[Strategy]] = tuple, dropo
             pool=(),
             old_classes=0,
             seed=0,
-            batch_size=TRAINING.batch_size,
-            total_steps=steps_in(len(examples), TRAINING),
+            batch_size=training.batch_size,
+            total_steps=steps_in(len(examples), training),
             parent=lambda: model,
         )
         with (
@@ -79,7 +89,7 @@ def ours(tune: Tune, strategies: Callable[[], Sequence[Strategy]] = tuple, dropo
             Progress(Path(directory) / "progress.jsonl", SystemClock()) as progress,
         ):
             began = time.process_time()
-            trained = Loop(context, strategies(), TRAINING, progress).run(())
+            trained = Loop(context, strategies(), training, progress).run(())
             cpu_s = time.process_time() - began
         return Taught(cpu_s, trained.losses[-1], sum(weights.numel() for _, weights in model.trainable()))
 
@@ -138,11 +148,29 @@ def with_lora(model: Any) -> Any:
         return peft.get_peft_model(model, config)
 
 
+@cache
+def _learnt_before() -> Mapping[str, torch.Tensor]:
+    """What EWC kept of an update before."""
+    before = Ewc(EwcOptions())
+    ours(FullTune(), lambda: [before])(encode(texts(64, seed=2), LABELS, get_task("sequence")))
+    return dict(before.state_dict())
+
+
+def ewc() -> Sequence[Strategy]:
+    """EWC with the Fisher of an update before, as every update but a task's first has it."""
+    strategy = Ewc(EwcOptions())
+    strategy.load_state_dict(_learnt_before())
+    return [strategy]
+
+
 FULL, PEER, BARE_PEER = "ours, full", "peer: Trainer", "peer: Trainer without dropout"
+UPDATE, UPDATE_EWC = f"ours, full, {UPDATE_EPOCHS} epochs", f"ours, full, {UPDATE_EPOCHS} epochs, ewc"
 WAYS: Mapping[str, Way] = {
     FULL: ours(FullTune()),
     "ours, full, dropout 0.1": ours(FullTune(), dropout_ratio=0.1),
     "ours, full with word embeddings": ours(FullTune(embeddings=True)),
+    UPDATE: ours(FullTune(), epochs=UPDATE_EPOCHS),
+    UPDATE_EWC: ours(FullTune(), ewc, epochs=UPDATE_EPOCHS),
     "ours, lora": ours(LORA),
     "ours, last_layers": ours(LastLayersTune()),
     "ours, head": ours(HeadTune()),
@@ -150,7 +178,8 @@ WAYS: Mapping[str, Way] = {
     BARE_PEER: trainer(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
     "peer: Trainer, PEFT LoRA": trainer(with_lora),
 }
-"""What is measured, a row each; a strategy's cost is one more: ``"ours, full, ewc": ours(FullTune(), make)``."""
+"""What is measured, a row each."""
+EPOCHS = {UPDATE: UPDATE_EPOCHS, UPDATE_EWC: UPDATE_EPOCHS}
 
 
 def run(quick: bool) -> dict[str, Any]:
@@ -171,7 +200,7 @@ def measure(count: int, *, rounds: int) -> dict[str, Any]:
     for way in WAYS.values():
         way(examples[:8])  # warm
     seconds = interleave({name: partial(once, name) for name in WAYS}, rounds)
-    speed = {name: count * TRAINING.epochs / median(taken) for name, taken in seconds.items()}
+    speed = {name: count * EPOCHS.get(name, TRAINING.epochs) / median(taken) for name, taken in seconds.items()}
     rows = [
         {
             "what": name,
@@ -190,6 +219,7 @@ def measure(count: int, *, rounds: int) -> dict[str, Any]:
         packages=("torch", "transformers", "peft", "accelerate"),
         texts=count,
         mean_tokens=round(sum(len(row.token_ids) for row in examples) / count, 1),
+        ewc_adds_ratio=round(speed[UPDATE] / speed[UPDATE_EWC] - 1, 3),
         padding_ratio_in_order=padding_ratio(examples, TRAINING.batch_size),
         epochs=TRAINING.epochs,
         batch=TRAINING.batch_size,
