@@ -11,7 +11,7 @@ import click
 from daemon.cli.options import Options, common
 
 if TYPE_CHECKING:
-    from daemon.doctor.finding import Finding
+    from daemon.finding import Finding
 
 
 @click.command()
@@ -25,14 +25,15 @@ def doctor(options: Options) -> None:
     Example:
       retaind doctor
     """
-    from daemon.doctor.finding import worst
+    from daemon.finding import worst
 
-    rows = []
+    rows, findings = [], []
     for name, finding in _findings(options):
+        findings.append(finding)
         rows.append({"check": name, "status": finding.status, "says": finding.says, "mend": finding.mend})
         if not options.json:
             click.echo(_line(name, finding))
-    status = worst([finding["status"] for finding in rows])  # type: ignore[misc]
+    status = worst(findings)
     count = sum(row["status"] != "ok" for row in rows)
     told = "nothing to mend" if not count else f"{count} of {len(rows)} findings want looking at"
     options.emit({"status": status, "checks": rows}, told)
@@ -44,8 +45,9 @@ def _findings(options: Options) -> Iterator[tuple[str, Finding]]:
     from daemon.app import check_plugins
     from daemon.clock import SystemClock
     from daemon.doctor.checks import look_at, look_at_machine
-    from daemon.doctor.finding import Finding, Patient
+    from daemon.doctor.finding import Patient
     from daemon.errors import ConfigError
+    from daemon.finding import Finding
 
     yield from look_at_machine()
     try:

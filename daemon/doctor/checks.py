@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from daemon.doctor import machine, models, resources, state
-from daemon.doctor.finding import Check, Finding, Patient
+from daemon.doctor.finding import Check, Patient
 from daemon.errors import RetaindError
+from daemon.finding import Finding
 
 MACHINE: Mapping[str, Callable[[], Iterator[Finding]]] = {
     "python": machine.python,

@@ -1,27 +1,15 @@
-"""What a check says."""
+"""What a check looks at, and what it is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.config.paths import StatePaths
-
-Status = Literal["ok", "warn", "fail"]
-SEVERITY: tuple[Status, ...] = ("ok", "warn", "fail")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """``says``: what was found; ``mend``: what to do about it, empty where nothing need be done or ``says``
-    tells it."""
-
-    status: Status
-    says: str
-    mend: str = ""
+from daemon.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +29,3 @@ class Check(Protocol):
     """Looks, and changes nothing. A RetaindError or OSError that it raises is a failed check."""
 
     def __call__(self, patient: Patient, /) -> Iterator[Finding]: ...
-
-
-def worst(statuses: list[Status]) -> Status:
-    """The most severe of them; ``ok`` where there is none."""
-    return max(statuses, key=SEVERITY.index, default="ok")

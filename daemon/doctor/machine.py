@@ -10,7 +10,7 @@ from importlib import metadata
 import apsw
 from packaging.requirements import Requirement
 
-from daemon.doctor.finding import Finding
+from daemon.finding import Finding
 
 DISTRIBUTION = "retaind"
 PYTHON = (3, 11)

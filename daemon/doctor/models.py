@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from daemon.doctor.finding import Finding, Patient, Status
+from daemon.doctor.finding import Patient
 from daemon.errors import RetaindError
+from daemon.finding import Finding, Status
 from daemon.models.base import PACKAGE, is_local, resolve_base
 from daemon.registry.store import FileRegistry
 from daemon.registry.version import Alias

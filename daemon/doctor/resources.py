@@ -10,7 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from daemon.doctor.finding import Finding, Patient
+from daemon.doctor.finding import Patient
+from daemon.finding import Finding
 
 CGROUP_CPU = Path("/sys/fs/cgroup/cpu.max")
 

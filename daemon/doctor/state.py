@@ -14,7 +14,8 @@ import psutil
 from daemon.buffer.schema import open_to_read
 from daemon.config.signature import compare_signature
 from daemon.config.task import NoHead, TaskConfig
-from daemon.doctor.finding import Finding, Patient
+from daemon.doctor.finding import Patient
+from daemon.finding import Finding
 from daemon.registry.history import History
 from daemon.roles.lock import holder
 from daemon.sqlite import translated

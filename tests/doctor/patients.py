@@ -6,7 +6,8 @@ from pathlib import Path
 
 from daemon.config.load import load
 from daemon.doctor.checks import CHECKS
-from daemon.doctor.finding import Finding, Patient
+from daemon.doctor.finding import Patient
+from daemon.finding import Finding
 from daemon.testing import FakeClock
 
 
