@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from daemon.cli.options import Options, common
+
+if TYPE_CHECKING:
+    from daemon.config.models import Config
+    from daemon.finding import Finding
 
 
 @click.group()
@@ -47,11 +53,13 @@ def show(options: Options) -> None:
     help='Sample records, one a line, each its value or {"key", "headers", "value"}: show what becomes of each.',
 )
 @click.option("--topic", metavar="TOPIC", help="The input topic whose decoder reads the sample [default: the first].")
+@click.option("--connect", is_flag=True, help="Ask the stream's brokers too: connection, topics, permissions.")
 @common
-def check_config(options: Options, sample: Path | None, topic: str | None) -> None:
+def check_config(options: Options, sample: Path | None, topic: str | None, connect: bool) -> None:
     """Check the configuration without starting anything; with --sample, decode sample records too.
 
-    Exit status 1 where a sample record would go to the dead-letter topic.
+    Nothing is connected to without --connect. Exit status 1 where a sample record would go to the dead-letter topic,
+    and where --connect finds something that fails.
 
     \b
     Example:
@@ -70,9 +78,21 @@ def check_config(options: Options, sample: Path | None, topic: str | None) -> No
     dead = sum(1 for row in rows if row.reason is not None)
     if rows:
         lines.append(f"{len(rows) - dead} of {len(rows)} records are events, {dead} would be dead letters")
-    options.emit(
-        {"valid": True, "tasks": list(loaded.config.tasks), "sample": [row.document() for row in rows]},
-        "\n".join(lines),
-    )
-    if dead:
+    findings = _reached(loaded.config) if connect else []
+    for finding in findings:
+        lines += [f"{finding.status:<5} {finding.says}", *([f"      mend: {finding.mend}"] if finding.mend else [])]
+    document = {
+        "valid": True,
+        "tasks": list(loaded.config.tasks),
+        "sample": [row.document() for row in rows],
+        "connect": [asdict(finding) for finding in findings],
+    }
+    options.emit(document, "\n".join(lines))
+    if dead or any(finding.status == "fail" for finding in findings):
         raise click.exceptions.Exit(1)
+
+
+def _reached(config: Config) -> list[Finding]:
+    from daemon.doctor.stream import look_at_stream
+
+    return list(look_at_stream(config.stream))

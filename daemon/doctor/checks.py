@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from daemon.doctor import machine, models, resources, state
+from daemon.doctor import machine, models, resources, state, stream
 from daemon.doctor.finding import Check, Patient
 from daemon.errors import RetaindError
 from daemon.finding import Finding
@@ -27,6 +27,7 @@ CHECKS: Mapping[str, Check] = {
     "threads": resources.threads,
     "memory": resources.memory,
     "port": resources.port,
+    "stream": stream.reached,
     "locks": state.locks,
     "registry": models.aliases,
     "stores": state.stores,

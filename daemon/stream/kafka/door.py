@@ -15,7 +15,7 @@ from daemon.config.kafka import Kafka
 from daemon.stream.kafka.login import log_in, offered
 from daemon.stream.kafka.obstacle import Obstacle
 from daemon.stream.kafka.tls import own_refused, shake_hands, speaks_tls
-from daemon.stream.kafka.wire import Wire, connected
+from daemon.stream.kafka.wire import PATIENCE_S, Wire, connected
 
 LOST = (OSError, KafkaError)
 AT_ONCE = 8
@@ -63,6 +63,8 @@ def _greeted(cfg: Kafka, address: str) -> Wire:
         return _greeted_plainly(cfg, address)
     try:
         wire = shake_hands(cfg, address)
+    except TimeoutError:
+        raise _silent(address) from None
     except OSError as error:
         if _speaks_plainly(address):
             mend = f"set stream.kafka.security_protocol: {cfg.security_protocol.replace('SSL', 'PLAINTEXT')}"
@@ -84,7 +86,7 @@ def _greeted_plainly(cfg: Kafka, address: str) -> Wire:
         wire.ask(ApiVersionsRequest(version=0))
     except LOST as error:
         wire.close()
-        if not speaks_tls(address):
+        if isinstance(error, TimeoutError) or not speaks_tls(address):
             raise _no_kafka(address, error) from None
         ssl_ = cfg.security_protocol.replace("PLAINTEXT", "SSL")
         says = f"{address}: the broker speaks TLS there, stream.kafka.security_protocol says {cfg.security_protocol}"
@@ -150,7 +152,14 @@ def _speaks_plainly(address: str) -> bool:
     return True
 
 
+def _silent(address: str) -> Obstacle:
+    says = f"{address}: the connection is accepted, but there is no answer within {PATIENCE_S:g} s"
+    return Obstacle(says, "see whether the broker is overloaded or stopped, and whether the port is a broker's")
+
+
 def _no_kafka(address: str, error: Exception) -> Obstacle:
+    if isinstance(error, TimeoutError):
+        return _silent(address)
     says = f"{address}: what listens there does not answer as a broker ({_words(error)})"
     return Obstacle(says, "correct host and port: they must be of a broker's client listener, not of a controller")
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from kafka.net.compat import KafkaNetClient
 
 from daemon.config.kafka import Kafka
-from daemon.stream.kafka.errors import translated
+from daemon.stream.kafka.reaching import reaching
 from daemon.stream.kafka.settings import common
 from daemon.stream.kafka.watchdog import within
 
@@ -17,7 +17,7 @@ CLOSE_S = 5.0
 
 
 def opened(cfg: Kafka, make: Callable[..., T], **settings: Any) -> T:
-    """``make(...)``, connected. Raises StreamUnavailable, StreamDenied, StreamError.
+    """``make(...)``, connected. Raises, with the cause where one is found, StreamUnavailable, StreamDenied, StreamError.
 
     A constructor of kafka-python's that raises keeps its thread and sockets: their owner is remembered here and closed.
     """
@@ -27,7 +27,7 @@ def opened(cfg: Kafka, make: Callable[..., T], **settings: Any) -> T:
         networks.append(KafkaNetClient(**options))
         return networks[-1]
 
-    with translated(f"stream.kafka.bootstrap_servers = {cfg.bootstrap_servers}"):
+    with reaching(cfg):
         try:
             return make(**common(cfg), **settings, kafka_client=network)
         except BaseException:

@@ -12,8 +12,9 @@ from kafka.errors import TopicAlreadyExistsError, for_code
 
 from daemon.config.kafka import Kafka
 from daemon.errors import StreamDenied, TopicMissing
-from daemon.stream.kafka.errors import ours, translated
+from daemon.stream.kafka.errors import ours
 from daemon.stream.kafka.opening import opened
+from daemon.stream.kafka.reaching import reaching
 from daemon.stream.kafka.watchdog import within
 
 CLOSE_S = 5.0
@@ -21,7 +22,7 @@ CLOSE_S = 5.0
 
 def identities(cfg: Kafka, topics: Sequence[str]) -> Mapping[str, str]:
     """topic -> ``kafka:CLUSTER:TOPIC_ID``. Raises TopicMissing, StreamDenied, StreamUnavailable."""
-    with _admin(cfg) as admin:
+    with admin_client(cfg) as admin:
         cluster = admin.describe_cluster()["cluster_id"]
         found = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
     for topic in topics:
@@ -34,9 +35,9 @@ def ensure(cfg: Kafka, topics: Sequence[str]) -> None:
 
     Raises TopicMissing otherwise, StreamDenied, StreamUnavailable.
     """
-    with _admin(cfg) as admin:
+    with admin_client(cfg) as admin:
         found = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
-        missing = [topic for topic in topics if _is_missing(found.get(topic))]
+        missing = [topic for topic in topics if is_missing(found.get(topic))]
         if missing and not cfg.create_topics:
             verb = "is" if len(missing) == 1 else "are"
             raise TopicMissing(f"{', '.join(missing)}: {verb} missing; {mend(cfg, missing)}")
@@ -60,21 +61,23 @@ def mend(cfg: Kafka, topics: Sequence[str]) -> str:
 
 
 @contextmanager
-def _admin(cfg: Kafka) -> Iterator[KafkaAdminClient]:
+def admin_client(cfg: Kafka) -> Iterator[KafkaAdminClient]:
+    """One that is connected. Its errors, and those of what is done with it, become ours."""
     admin = opened(cfg, KafkaAdminClient)
-    with translated(f"stream.kafka.bootstrap_servers = {cfg.bootstrap_servers}"):
+    with reaching(cfg):
         try:
             yield admin
         finally:
             within(CLOSE_S, "closing the admin client", admin.close)
 
 
-def _is_missing(topic: Mapping[str, Any] | None) -> bool:
+def is_missing(topic: Mapping[str, Any] | None) -> bool:
+    """Of one topic of ``describe_topics``."""
     return topic is None or issubclass(ours(for_code(topic["error_code"])()), TopicMissing)
 
 
 def _check(name: str, topic: Mapping[str, Any] | None) -> None:
-    if _is_missing(topic):
+    if is_missing(topic):
         raise TopicMissing(f"{name}: is missing")
     assert topic is not None
     if topic["error_code"]:
