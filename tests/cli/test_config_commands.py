@@ -47,7 +47,7 @@ def test_the_file_can_be_named_by_option_or_variable(directory: Path, tmp_path: 
 def test_check_config_accepts_what_is_valid(directory: Path) -> None:
     result = retaind("check-config", "--json", cwd=directory)
     assert result.returncode == 0, result.stderr
-    assert document(result) == {"valid": True, "tasks": ["support"], "sample": []}
+    assert document(result) == {"valid": True, "tasks": ["support"], "sample": [], "connect": []}
 
 
 def test_check_config_refuses_a_strategy_that_is_not_there(directory: Path) -> None:
