@@ -45,9 +45,9 @@ def context(cfg: Kafka) -> ssl.SSLContext:
 
 def shake_hands(cfg: Kafka, address: str) -> Wire:
     """A verified connection. Raises Obstacle where a certificate is the reason, OSError else."""
-    host, _ = split(address)
+    host, made = split(address)[0], context(cfg)
     try:
-        sock = secured(connected(address), context(cfg), host)
+        sock = secured(connected(address), made, host)
     except ssl.SSLCertVerificationError as error:
         tell = CODES.get(error.verify_code)
         says, mend = tell(cfg, address) if tell else (f"its certificate is not accepted: {error.verify_message}", "")

@@ -56,7 +56,10 @@ class Proxy:
             except OSError:
                 return
             self._sockets.append(near)
-        far = socket.create_connection(self._target)
+        try:
+            far = socket.create_connection(self._target)
+        except OSError:
+            return
         self._sockets.append(far)
         self._run(_copy, far, near)
         _copy(near, far)

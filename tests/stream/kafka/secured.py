@@ -23,13 +23,9 @@ def kafka(broker: SecureBroker, listener: str, sasl: Sasl | None = None, **ssl: 
     shown: dict[str, Any] = {"ca_file": files.ca}
     if listener == "MTLS":
         shown |= {"cert_file": files.certificate("client"), "key_file": files.key("client")}
-    return Kafka(
-        bootstrap_servers=[broker.address(listener)],
-        security_protocol=next(each.protocol for each in broker.ports if each.name == listener),  # type: ignore[arg-type]
-        sasl=sasl,
-        ssl=Ssl(**{**shown, **ssl}),
-        request_timeout_s=10,
-    )
+    spoken = next(each.protocol for each in broker.ports if each.name == listener)
+    made = Kafka(bootstrap_servers=[broker.address(listener)], sasl=sasl, ssl=Ssl(**{**shown, **ssl}))
+    return protocol(made, spoken)
 
 
 def password(kind: type[SaslPlain | SaslScram256 | SaslScram512], secret: str = PASSWORD) -> Sasl:
@@ -113,7 +109,7 @@ MISTAKES = [
     ),
     Mistake(
         "own_certificate_of_a_stranger",
-        lambda b, d: kafka(b, "MTLS", **stranger(d)),
+        lambda b, d: kafka(b, "MTLS", None, **stranger(d)),
         r"TLS: the broker refuses retaind's certificate, \S+stranger.crt: .*not trusted",
         r"ssl.truststore",
     ),
@@ -182,7 +178,7 @@ MISTAKES = [
 ]
 
 
-def stranger(directory: Path) -> dict[str, Path]:
+def stranger(directory: Path) -> dict[str, Any]:
     """A certificate, and its key, that nobody here signed."""
     import trustme
 

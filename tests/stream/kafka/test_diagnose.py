@@ -7,14 +7,14 @@ import socket
 import ssl
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
+from kafka.admin import ACL, ACLFilter, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
 
 from daemon.config.kafka import Kafka, SaslPlain, Ssl
 from daemon.config.stream import InputTopic, Outputs, Stream
@@ -69,14 +69,16 @@ def alice(broker: SecureBroker) -> Kafka:
     return kafka(broker, "SASL_SSL", password(SaslPlain))
 
 
-def forbid(broker: SecureBroker, *acls: tuple[ResourceType, str, ACLOperation, ACLPermissionType]) -> None:
+@contextmanager
+def acls(broker: SecureBroker, *rules: tuple[ResourceType, str, ACLOperation, ACLPermissionType]) -> Iterator[None]:
+    """ACLs for alice, gone afterwards. Where a thing has any, what none of them allows is denied."""
+    made = [(*rule[2:], ResourcePattern(*rule[:2])) for rule in rules]
     with closing(Topics(broker.bootstrap).admin()) as admin:
-        admin.create_acls(
-            [
-                ACL(f"User:{USER}", "*", operation, kind, ResourcePattern(what, name))
-                for what, name, operation, kind in acls
-            ]
-        )
+        admin.create_acls([ACL(f"User:{USER}", "*", *each) for each in made])
+        try:
+            yield
+        finally:
+            admin.delete_acls([ACLFilter(f"User:{USER}", "*", *each) for each in made])
 
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda each: each.name)
@@ -123,31 +125,15 @@ def test_given_missing_topics_when_diagnosed_then_the_command_and_the_setting_th
 def test_given_create_topics_when_diagnosed_then_a_missing_topic_is_fine_unless_it_may_not_be_made(
     secure_broker: SecureBroker, names: Mapping[str, str]
 ) -> None:
-    # Given a topic that may not be made
-    forbid(
-        secure_broker,
-        (ResourceType.TOPIC, names["versions"], ACLOperation.DESCRIBE, ACLPermissionType.ALLOW),
-        (ResourceType.TOPIC, names["versions"], ACLOperation.CREATE, ACLPermissionType.DENY),
-        (ResourceType.CLUSTER, "kafka-cluster", ACLOperation.DESCRIBE, ACLPermissionType.ALLOW),
-    )
-    try:
-        cfg = alice(secure_broker).model_copy(update={"create_topics": True})
+    # Given that only some topics may be made
+    may = [(ResourceType.TOPIC, name, ACLOperation.CREATE, ACLPermissionType.ALLOW) for name in names.values()]
+    describe = [(what, name, ACLOperation.DESCRIBE, kind) for what, name, _, kind in may]
+    cluster = (ResourceType.CLUSTER, "kafka-cluster", ACLOperation.DESCRIBE, ACLPermissionType.ALLOW)
+    cfg = alice(secure_broker).model_copy(update={"create_topics": True})
+    # When it is diagnosed
+    with acls(secure_broker, *may[:-1], *describe, cluster):
         (finding,) = bad(diagnose(stream(cfg, names)))
-    finally:
-        with closing(Topics(secure_broker.bootstrap).admin()) as admin:
-            from kafka.admin import ACLFilter, ResourcePatternFilter
-
-            admin.delete_acls(
-                [
-                    ACLFilter(
-                        None,
-                        None,
-                        ACLOperation.ANY,
-                        ACLPermissionType.ANY,
-                        ResourcePatternFilter(ResourceType.CLUSTER, "kafka-cluster", 3),
-                    )
-                ]
-            )
+    # Then the one that may not is told
     assert finding.says == f"topic {names['versions']} is missing, and CREATE is not granted"
     assert f"--operation Create --topic {names['versions']}" in finding.mend
     # And none was made
@@ -161,8 +147,7 @@ def test_given_acls_that_forbid_when_diagnosed_then_each_is_named_with_the_comma
     # Given a user who may not read one topic, not write another, not use a group, nor a transactional id
     may, not_ = ACLPermissionType.ALLOW, ACLPermissionType.DENY
     group = mine["labelled"]
-    forbid(
-        secure_broker,
+    rules = (
         (ResourceType.TOPIC, mine["labelled"], ACLOperation.WRITE, may),
         (ResourceType.TOPIC, mine["labelled"], ACLOperation.READ, not_),
         (ResourceType.TOPIC, mine["dead_letters"], ACLOperation.READ, may),
@@ -173,7 +158,8 @@ def test_given_acls_that_forbid_when_diagnosed_then_each_is_named_with_the_comma
     )
     cfg = alice(secure_broker).model_copy(update={"delivery": "exactly_once", "instance_id": "p1"})
     # When it is diagnosed
-    found = [finding for finding in diagnose(stream(cfg, mine)) if finding.status == "fail"]
+    with acls(secure_broker, *rules):
+        found = [finding for finding in diagnose(stream(cfg, mine)) if finding.status == "fail"]
     # Then each is there
     told = {
         rf"topic {mine['labelled']}: READ is not granted \(stream.inputs.0\)": f"Read --topic {mine['labelled']}",
