@@ -17,7 +17,7 @@ CLOSE_S = 5.0
 
 
 def opened(cfg: Kafka, make: Callable[..., T], **settings: Any) -> T:
-    """``make(...)``, connected. Raises, with the cause where one is found, StreamUnavailable, StreamDenied, StreamError.
+    """``make(...)``, connected. Raises StreamUnavailable, StreamDenied (with the cause), StreamError.
 
     A constructor of kafka-python's that raises keeps its thread and sockets: their owner is remembered here and closed.
     """

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
 from kafka import TopicPartition as Place
 
 from daemon.config.kafka import Kafka
-from daemon.errors import PositionLost, Rebalanced, StreamError
+from daemon.errors import PositionLost, Rebalanced, StreamError, StreamUnavailable
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
 from daemon.stream.kafka.opening import opened
@@ -138,9 +140,14 @@ class KafkaSource:
                 max_partition_fetch_bytes=MAX_PARTITION_BYTES,
                 metadata_max_age_ms=30_000,
             )
-            with translated(self._subject):
-                self._begin(client)
             self._client = client
+            try:
+                with translated(self._subject):
+                    self._begin(client)
+            except StreamError:
+                with suppress(StreamError):
+                    self.close()
+                raise
         return self._client
 
     def _begin(self, client: KafkaConsumer) -> None:
@@ -148,10 +155,26 @@ class KafkaSource:
         if self._member:
             self._deals.client = client
             client.subscribe(self._topics, listener=self._deals)
+            self._partitions(client)
             return
-        places = [Place(topic, number) for topic in self._topics for number in client.partitions_for_topic(topic)]
+        places = self._partitions(client)
         client.assign(places)
         self._deals.on_partitions_assigned_to(client, places)
+
+    def _partitions(self, client: KafkaConsumer) -> list[Place]:
+        """All that there are, asked of the brokers. Raises StreamUnavailable where none tells in time.
+
+        A member that leads its group deals from what its client knows by then: without having asked it may know no
+        partition, deal none, and (kafka-python 3.0.12, about one time in twenty) never deal anew.
+        """
+        deadline = time.monotonic() + self._cfg.request_timeout_s
+        found = {topic: client.partitions_for_topic(topic) for topic in self._topics}
+        while unknown := [topic for topic, numbers in found.items() if not numbers]:
+            if time.monotonic() > deadline:
+                raise StreamUnavailable(f"{self._subject}: no broker tells the partitions of {', '.join(unknown)}")
+            time.sleep(0.02)
+            found |= {topic: client.partitions_for_topic(topic) for topic in unknown}
+        return [Place(topic, number) for topic, numbers in found.items() for number in sorted(numbers)]
 
     def _place(self, partition: TopicPartition) -> Place:
         place = Place(*partition)
