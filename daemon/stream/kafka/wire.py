@@ -100,9 +100,12 @@ def secured(sock: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLS
 
 def _unreachable(error: OSError) -> tuple[str, str]:
     if isinstance(error, ConnectionRefusedError):
-        return "connection refused: nobody listens there", "start the broker, or correct the port"
+        return "connection refused: nobody listens there", "start the broker, or correct stream.kafka.bootstrap_servers"
     if isinstance(error, TimeoutError):
-        return f"no answer within {PATIENCE_S:g} s", "let firewalls and routes through, or correct the host"
+        return (
+            f"no answer within {PATIENCE_S:g} s",
+            "let it through firewalls and routes, or correct stream.kafka.bootstrap_servers",
+        )
     return f"cannot be reached: {_words(error)}", "mend the network between here and the broker"
 
 

@@ -162,3 +162,12 @@ def test_without_a_broker_each_call_says_so_and_none_hangs() -> None:
             source.poll(1, 0.0)
         assert time.monotonic() - began < 5
     source.close()
+
+
+def test_given_a_topic_that_the_client_knows_nothing_of_when_it_joins_then_it_asks_before_it_deals(
+    topic: MakeTopic, make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A leader that knew none dealt none, and one time in twenty it never dealt anew.
+    for number in range(5):
+        joined(make(topic(f"t{number}", 2)), 2)
+    assert "No partition metadata" not in caplog.text
