@@ -32,7 +32,8 @@ class Broker:
     """One KRaft node, broker and controller in one JVM, all on 127.0.0.1.
 
     Data and ports stay the same over ``stop``, ``kill`` and ``start``. It dies with this process, however that
-    ends. ``properties`` go over what properties.py says; ``scram`` are StorageTool's ``--add-scram`` values.
+    ends. ``properties`` go over what properties.py says; ``scram`` are StorageTool's ``--add-scram`` values;
+    ``node``, ``cluster`` (its id) and ``voters`` (port of each node's controller) are for one of several nodes.
     """
 
     def __init__(
@@ -44,13 +45,13 @@ class Broker:
         scram: Sequence[str] = (),
         node: int = 1,
         port: int | None = None,
-        cluster_id: str | None = None,
+        cluster: str | None = None,
         voters: Mapping[int, int] | None = None,
     ) -> None:
         self.directory = directory
         self.log = directory / "broker.log"
         self.node = node
-        self.cluster_id = cluster_id or _uuid()
+        self.cluster_id = cluster or cluster_id()
         self.voters = voters or {node: free_port()}
         self.ports = {listener: free_port() for listener in listeners} | {CONTROLLER: self.voters[node]}
         if port is not None:
@@ -134,7 +135,11 @@ class Broker:
         return self.log.read_text(errors="replace")[-4000:] if self.log.exists() else "(no log)"
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.kill()
+            raise
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.kill()
@@ -182,6 +187,6 @@ class Broker:
         return True
 
 
-def _uuid() -> str:
-    """A cluster's id in Kafka's own form: 22 characters, not beginning with a dash."""
+def cluster_id() -> str:
+    """An id for a new cluster, in Kafka's own form: 22 characters, not beginning with a dash."""
     return "k" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
