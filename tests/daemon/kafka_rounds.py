@@ -69,7 +69,11 @@ class Rounds:
         """A last ingest role until ``done``; then SIGTERM, which it leaves with status 0."""
         self._ensure()
         assert self._alone is not None
-        self.daemon.wait(done, timeout_s, "settled")
+        deadline = time.monotonic() + timeout_s
+        while not done():
+            assert time.monotonic() < deadline, f"not settled within {timeout_s} s:\n{self._alone.said()[-3000:]}"
+            assert self._alone.process.poll() is None, f"ingest has ended by itself:\n{self._alone.said()[-3000:]}"
+            time.sleep(0.2)
         assert self._alone.end() == 0, self._alone.said()[-3000:]
 
     def close(self) -> None:

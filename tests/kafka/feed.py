@@ -99,7 +99,12 @@ class Feed(threading.Thread):
         if transactional not in self._clients:
             more: dict[str, Any] = {"transactional_id": f"feed-{id(self)}"} if transactional else {}
             client = KafkaProducer(
-                bootstrap_servers=self._to, acks="all", linger_ms=5, bootstrap_timeout_ms=5000, max_block_ms=20_000, **more
+                bootstrap_servers=self._to,
+                acks="all",
+                linger_ms=5,
+                bootstrap_timeout_ms=5000,
+                max_block_ms=20_000,
+                **more,
             )
             self._clients[transactional] = client
             if transactional:

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import orjson
 
 LABELS = ("card_lost", "refund", "delivery", "password")
-POISON = (b"{not json %d", b"[1, %d]", b'{"id": %d, "text": "a", "label": "b"}', b"\xff\xfe %d", b'{"id": "x", "label": "%d"')
+POISON = (
+    b"{not json %d",
+    b"[1, %d]",
+    b'{"id": %d, "text": "a", "label": "b"}',
+    b"\xff\xfe %d",
+    b'{"id": "x", "label": "%d"',
+)
 
 
 @dataclass(frozen=True, slots=True)
