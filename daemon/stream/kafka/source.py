@@ -13,6 +13,7 @@ from daemon.config.kafka import Kafka
 from daemon.errors import PositionLost, Rebalanced, StreamError
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
+from daemon.stream.kafka.incarnations import Incarnations
 from daemon.stream.kafka.settings import common
 from daemon.stream.kafka.watchdog import within
 from daemon.stream.ports import Record, TopicPartition
@@ -38,6 +39,7 @@ class KafkaSource:
         self._cfg, self._topics, self._group = cfg, list(topics), group_id
         self._member, self._instance = member, instance_id
         self._client: KafkaConsumer | None = None
+        self._incarnations = Incarnations(cfg, self._topics)
         self._deals = _Deals()
         self._named: set[Place] = set()
         self._seen_deal = 0
@@ -71,6 +73,11 @@ class KafkaSource:
         except PositionLost as error:
             self._recover(error)
             return []
+        try:
+            self._incarnations.check(idle=not found)
+        except Rebalanced:  # the client would take half a minute to see it
+            self.close()
+            raise
         if self._deals.number != self._seen_deal and self._named:
             self._named = set()
             raise Rebalanced(f"{self._subject}: the partitions of {', '.join(self._topics)} were dealt anew")
@@ -110,6 +117,7 @@ class KafkaSource:
         """Leaves the group. Returns within seconds, whatever the broker does."""
         client, self._client = self._client, None
         if client is not None:
+            self._incarnations.close()
             with translated(self._subject):
                 within(
                     CLOSE_S, "closing the consumer", lambda: client.close(autocommit=False, timeout_ms=CLOSE_S * 500)
