@@ -7,8 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
 
 from tests.daemon.harness import Daemon
 
@@ -35,6 +38,16 @@ class Alone:
     def said(self) -> str:
         """Its log so far; that of those of the same name before it too."""
         return self.log.read_text(errors="replace")
+
+    def wait(self, condition: Callable[[], bool], timeout_s: float, what: str) -> None:
+        """Until ``condition`` holds. It may end by then; its door may not be open yet."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            with suppress(OSError, ValueError):
+                if condition():
+                    return
+            time.sleep(0.05)
+        raise AssertionError(f"not {what} within {timeout_s} s:\n{self.said()[-4000:]}")
 
     def kill(self) -> None:
         """kill -9; nothing happens where it has ended."""
