@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
 from kafka import TopicPartition as Place
 
 from daemon.config.kafka import Kafka
-from daemon.errors import PositionLost, Rebalanced, StreamError
+from daemon.errors import Fenced, PositionLost, Rebalanced, StreamError
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
 from daemon.stream.kafka.incarnations import Incarnations
@@ -43,6 +44,7 @@ class KafkaSource:
         self._deals = _Deals()
         self._named: set[Place] = set()
         self._seen_deal = 0
+        self._heard = 0.0  # when the group last took a commit
         self._held = False
 
     def identities(self) -> Mapping[str, str]:
@@ -81,6 +83,8 @@ class KafkaSource:
         if self._deals.number != self._seen_deal and self._named:
             self._named = set()
             raise Rebalanced(f"{self._subject}: the partitions of {', '.join(self._topics)} were dealt anew")
+        if not found:
+            self._look_for_another()
         return [_record(raw) for records in found.values() for raw in records]
 
     def pause(self) -> None:
@@ -95,8 +99,15 @@ class KafkaSource:
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         client = self._open()
-        with translated(self._subject):
-            client.commit(offsets(positions), timeout_ms=int(self._cfg.request_timeout_s * 1000))
+        try:
+            with translated(self._subject):
+                client.commit(offsets(positions), timeout_ms=int(self._cfg.request_timeout_s * 1000))
+        except Fenced as error:
+            raise Fenced(
+                f"{self._subject}: another process has taken the name {self._instance}; of those that share a group each "
+                f"needs a stream.kafka.instance_id of its own ({error})"
+            ) from error
+        self._heard = time.monotonic()
 
     def committed(self, partition: TopicPartition) -> int | None:
         client = self._open()
@@ -159,6 +170,19 @@ class KafkaSource:
         places = [Place(topic, number) for topic in self._topics for number in client.partitions_for_topic(topic)]
         client.assign(places)
         self._deals.on_partitions_assigned_to(client, places)
+
+    def _look_for_another(self) -> None:
+        """Raises Fenced where another process has this one's name.
+
+        kafka-python is told so at a heartbeat, stops sending these, and reads on: who has nothing to commit would never
+        know. So an idle one commits now and then what is committed.
+        """
+        overdue = time.monotonic() - self._heard > self._cfg.session_timeout_s / 3
+        if self._instance is None or not self._member or not self._named or not overdue:
+            return
+        place = TopicPartition(*min(self._named))
+        at = self.committed(place)
+        self.commit({place: self.bounds(place)[0] if at is None else at})
 
     def _place(self, partition: TopicPartition) -> Place:
         place = Place(*partition)

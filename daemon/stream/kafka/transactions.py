@@ -48,7 +48,13 @@ class Transactions:
                 lambda: producer.send_offsets_to_transaction(offsets(positions), member),
             )
             self._step("committing a transaction", producer.commit_transaction)
-        except (Fenced, Rebalanced):
+        except Fenced as error:
+            self._drop()
+            raise Fenced(
+                f"another process has taken the transactional id {self._id}; each predict process needs a "
+                f"stream.kafka.instance_id of its own ({error})"
+            ) from error
+        except Rebalanced:
             self._drop()
             raise
         except StreamError as error:
