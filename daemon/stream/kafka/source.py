@@ -104,8 +104,8 @@ class KafkaSource:
                 client.commit(offsets(positions), timeout_ms=int(self._cfg.request_timeout_s * 1000))
         except Fenced as error:
             raise Fenced(
-                f"{self._subject}: another process has taken the name {self._instance}; of those that share a group each "
-                f"needs a stream.kafka.instance_id of its own ({error})"
+                f"{self._subject}: another process has taken the name {self._instance}; each needs a "
+                f"stream.kafka.instance_id of its own ({error})"
             ) from error
         self._heard = time.monotonic()
 
