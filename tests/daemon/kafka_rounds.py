@@ -65,6 +65,10 @@ class Rounds:
             self.done.append(fault)
         self.broker.ready()
 
+    def take(self, ingest: Alone) -> None:
+        """``ingest`` is the one from now on."""
+        self._alone = ingest
+
     def settle(self, done: Callable[[], bool], timeout_s: float) -> None:
         """A last ingest role until ``done``; then SIGTERM, which it leaves with status 0."""
         self._ensure()

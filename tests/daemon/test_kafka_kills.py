@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon.alone import Alone
 from tests.daemon.harness import Daemon
 from tests.daemon.kafka_rounds import LABELLED, REQUESTS, Rounds, make_topics, settings, settle_and_check
 from tests.kafka.broker import Broker
 from tests.kafka.feed import Feed
+from tests.kafka.ledger import positions
 from tests.kafka.traffic import Traffic
 
 
@@ -36,4 +38,36 @@ def test_given_a_feed_when_ingest_and_the_broker_are_killed_then_everything_is_s
         assert feed.aborted
     finally:
         feed.stop()
+        rounds.close()
+
+
+@pytest.mark.slow
+def test_given_a_standby_when_the_first_is_killed_in_mid_batch_then_it_takes_over_at_the_stored_position(
+    tmp_path: Path, own_broker: Broker
+) -> None:
+    # Given ingest at work under load, and one that waits for its lock
+    topics = make_topics(own_broker.bootstrap)
+    draw = random.Random(9)
+    traffic = Traffic(draw, LABELLED, REQUESTS)
+    feed = Feed(own_broker.bootstrap, traffic, draw, events=2000, per_second=1000, transactions=5)
+    daemon = Daemon(tmp_path, **settings(own_broker.bootstrap))
+    rounds = Rounds(daemon, own_broker, draw)
+    first = Alone(daemon, "ingest", name="first")
+    try:
+        first.wait(lambda: first.get("/readyz")[0] == 200, 30, "ready")
+        standby = Alone(daemon, "ingest", "--standby", name="ingest")
+        rounds.take(standby)
+        standby.wait(lambda: '"standby"' in standby.said(), 30, "waiting")
+        feed.start()
+        buffer = daemon.state / "buffer.sqlite"
+        first.wait(lambda: sum(positions(buffer).values()) > 300, 30, "storing")
+        # When the first is killed
+        first.kill()
+        feed.end(60)
+        # Then the standby has gone on, and everything is stored once
+        settle_and_check(rounds, feed, topics, tmp_path, 60)
+        assert standby.process.returncode == 0
+    finally:
+        feed.stop()
+        first.kill()
         rounds.close()

@@ -78,7 +78,8 @@ class Feed(threading.Thread):
     def stop(self) -> None:
         """No more than what is on its way."""
         self._over.set()
-        self.join()
+        if self.is_alive():
+            self.join()
 
     def _deliver(self, messages: Sequence[Message], transactional: bool, keep: bool) -> bool:
         try:
