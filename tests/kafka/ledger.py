@@ -85,11 +85,13 @@ def place_of(letter: Stored) -> Place:
 
 
 def positions(buffer: Path) -> dict[tuple[str, int], int]:
-    """(topic, partition) -> next offset, by SQL."""
+    """(topic, partition) -> next offset, by SQL; empty where there is no buffer yet."""
+    if not buffer.exists():
+        return {}
     connection = apsw.Connection(str(buffer), flags=apsw.SQLITE_OPEN_READONLY)
     try:
         rows = connection.execute("SELECT topic, partition, next FROM positions").fetchall()
-        return {(str(topic), int(partition)): int(end) for topic, partition, end in rows}
+        return {(str(topic), int(str(partition))): int(str(end)) for topic, partition, end in rows}
     finally:
         connection.close()
 
