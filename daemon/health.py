@@ -15,7 +15,7 @@ from daemon.errors import ConfigError, StoreError
 from daemon.http.app import Serving, create_health_app, serve
 from daemon.http.auth import rules
 from daemon.metrics import PrometheusObserver, Sample, StateCollector, render
-from daemon.roles.troubles import ingest_samples
+from daemon.roles.troubles import ingest_samples, read_troubles
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +54,10 @@ class RoleDoor:
             self._open()
 
     def ready(self) -> tuple[bool, Mapping[str, Any]]:
-        return not self._waits_for, {"role": self._role, "waiting_for": self._waits_for}
+        told: dict[str, Any] = {"role": self._role, "waiting_for": self._waits_for}
+        if self._role == "ingest" and self._waits_for:
+            told["troubles"] = sorted(read_troubles(self._rooms.paths.troubles))
+        return not self._waits_for, told
 
     def metrics(self) -> bytes:
         return render(self._observer, self._state)

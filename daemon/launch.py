@@ -45,12 +45,15 @@ Ready = Callable[[], None]
 
 
 def run_ingest(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: bool = False) -> None:
-    """Records into the buffer. Never imports torch."""
+    """Records into the buffer. Never imports torch. Ready once the stream has answered."""
     with RoleLock(rooms.paths.root, "ingest").acquire(standby=standby, stop=stop):
         role = make_ingest(rooms, rooms.ends.member(list(rooms.decoders()), "ingest"), rooms.ends.sink())
-        ready()
-        log.info("ready", role="ingest")
-        role.run(stop)
+
+        def is_ready() -> None:
+            ready()
+            log.info("ready", role="ingest")
+
+        role.run(stop, is_ready)
 
 
 def run_learn(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: bool = False) -> None:

@@ -5,7 +5,9 @@ Guarantees:
 1. Key, value, headers and timestamp are those of the record; what went wrong stands in headers behind them.
 2. A record over a size limit, ours or the topic's own, goes as a reference: place, size and SHA-256 instead of
    the value.
-3. A dead letter that is read again (a replay that failed) carries the last error only, so headers do not grow.
+3. A record whose timestamp the topic refuses (Kafka takes none that is more than an hour ahead of its own clock) goes
+   without it; it stands in a header then.
+4. A dead letter that is read again (a replay that failed) carries the last error only, so headers do not grow.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from daemon.stream.ports import Headers, OutRecord, Record
 
 CONNECT = "__connect.errors."
 REASON, SIZE, SHA256, REFUSED = "retaind.reason", "retaind.size", "retaind.sha256", "retaind.refused"
+TIMESTAMP = "retaind.timestamp"
+"""Of a letter without its record's timestamp: that one, in milliseconds since the epoch."""
 REPLAYED, ORIGIN = "retaind.replayed", "retaind.origin"
 """Of a letter that was sent back: how often, and the place where it first was."""
 STAGE = "VALUE_CONVERTER"
@@ -60,15 +64,19 @@ def reference(letter: DeadLetter, refused: str = "") -> DeadLetter:
     return replace(letter, key=key, value=None, headers=tuple(kept))
 
 
-def out_record(letter: DeadLetter, topic: str, connector: str) -> OutRecord:
-    """``connector``: who writes it, ``connector.name`` to those who know Kafka Connect."""
+def out_record(letter: DeadLetter, topic: str, connector: str, *, dated: bool = True) -> OutRecord:
+    """``connector``: who writes it, ``connector.name`` to those who know Kafka Connect. ``dated``: with the record's
+    timestamp as its own."""
     headers = (*letter.headers, (CONNECT + "connector.name", connector.encode()))
-    return OutRecord(topic, letter.value, letter.key, headers, letter.timestamp)
+    if dated:
+        return OutRecord(topic, letter.value, letter.key, headers, letter.timestamp)
+    told = (TIMESTAMP, b"%d" % round(letter.timestamp * 1000))
+    return OutRecord(topic, letter.value, letter.key, (*headers, told))
 
 
 def without_errors(headers: Headers) -> Headers:
     """The headers that a record had before it was a dead letter (and what counts its replays)."""
-    ours = (REASON, SIZE, SHA256, REFUSED)
+    ours = (REASON, SIZE, SHA256, REFUSED, TIMESTAMP)
     return tuple(header for header in headers if not header[0].startswith(CONNECT) and header[0] not in ours)
 
 

@@ -99,13 +99,18 @@ class IngestRole:
         self.paused: str | None = None
         """Why the budgets let nothing be read."""
 
-    def run(self, stop: threading.Event) -> None:
-        """Step until ``stop``. What is outside the stream's and the disk's ordinary troubles is raised."""
-        retry_s = FIRST_RETRY_S
+    def run(self, stop: threading.Event, ready: Callable[[], None] = lambda: None) -> None:
+        """Step until ``stop``. What is outside the stream's and the disk's ordinary troubles is raised.
+
+        ``ready`` is called after the first step without one: until then nothing was read or written.
+        """
+        retry_s, is_ready = FIRST_RETRY_S, False
         while not stop.is_set():
             try:
                 self.step(POLL_S)
-                retry_s = FIRST_RETRY_S
+                if not is_ready:
+                    ready()
+                retry_s, is_ready = FIRST_RETRY_S, True
             except Rebalanced as error:
                 log.info("rebalanced", error=str(error))
                 self._placing.rewind()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from daemon.buffer.ports import DeadLetter
 from daemon.events import Origin
-from daemon.roles.dead_letters import CONNECT, ORIGIN, REASON, REFUSED, REPLAYED, SIZE
+from daemon.roles.dead_letters import CONNECT, ORIGIN, REASON, REFUSED, REPLAYED, SIZE, TIMESTAMP
 from daemon.stream.ports import Headers, Record
 
 FOREIGN = "foreign"
@@ -67,11 +67,11 @@ def _letter(
     origin = [said.get(f"{CONNECT}{part}", "") for part in ("topic", "partition", "offset")]
     with suppress(ValueError):  # no connector wrote it: its place is where it lies
         place = parse_place(":".join(origin))
-    replayed, size = said.get(REPLAYED, ""), said.get(SIZE, "")
+    replayed, size, made = said.get(REPLAYED, ""), said.get(SIZE, ""), said.get(TIMESTAMP, "")
     return Letter(
         place=place,
         found=found,
-        time=time,
+        time=int(made) / 1000 if made.isdecimal() else time,
         reason=said.get(REASON, FOREIGN),
         message=said.get(f"{CONNECT}exception.message", "") or said.get(REFUSED, ""),
         key=key,

@@ -5,8 +5,8 @@ Guarantees:
 1. A letter leaves the outbox after the topic acknowledged it: at least once, in the order of arrival.
 2. A topic that is away, missing or denied is tried again with growing pauses. Events wait at most a quarter of
    the time for that.
-3. A letter that the topic refuses goes as a reference. Where that is refused too it stays in the outbox, is
-   tried again now and then, and does not hold up the others.
+3. A letter that the topic refuses goes without its timestamp, then as a reference. Where that is refused too it stays
+   in the outbox, is tried again now and then, and does not hold up the others.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ class Letters:
         refused = self._deliver(letters)
         left: Mapping[int, str] = {}
         if refused:
-            left = self._deliver({number: reference(letters[number], why) for number, why in refused.items()})
+            left = self._deliver({number: letters[number] for number in refused}, dated=False)
+            left = self._deliver({number: reference(letters[number], refused[number]) for number in left}, dated=False)
             for number, why in refused.items():
                 place = letters[number].origin._asdict()
                 log.warning("dead_letter_refused", error=left.get(number, why), stays=number in left, **place)
@@ -114,9 +115,11 @@ class Letters:
         self._troubles.set("dead_letters_wait", None)
         return len(left) < len(letters)
 
-    def _deliver(self, letters: Mapping[int, DeadLetter]) -> Mapping[int, str]:
+    def _deliver(self, letters: Mapping[int, DeadLetter], *, dated: bool = True) -> Mapping[int, str]:
         """The numbers of those that the topic refused, with why. Raises StreamUnavailable, StoreFull."""
-        records = {number: out_record(letter, self._topic, self._connector) for number, letter in letters.items()}
+        records = {
+            number: out_record(letter, self._topic, self._connector, dated=dated) for number, letter in letters.items()
+        }
         self._sink.send(list(records.values()))
         try:
             self._sink.flush(self._flush_s)

@@ -23,7 +23,8 @@ log = structlog.get_logger(__name__)
 PAUSING = ("buffer_full", "outbox_full", "disk_full", "stream_unavailable", "stream_denied")
 """Reasons for which reading pauses: the values of the metric's label."""
 OTHERS = ("dead_letters_wait", "commit_failed")
-REMIND_S = 300.0
+REMIND_S, CHANGED_S = 300.0, 5.0
+"""What lasts is logged again so often; what has become something else, at most so often."""
 MAX_CHARS = 600
 PAGE_BYTES = 16 << 10
 
@@ -33,6 +34,7 @@ class _Trouble:
     message: str
     since: float
     told: float
+    logged: str
 
 
 class Troubles:
@@ -55,14 +57,18 @@ class Troubles:
                 log.info(f"{reason}_over", seconds=round(now - known.since, 1), error=known.message)
                 self._write()
         elif known is None:
-            self._open[reason] = _Trouble(message, now, now)
+            self._open[reason] = _Trouble(message, now, now, message)
             log.warning(reason, error=message)
             self._write()
-        elif known.message != message or now - known.told >= REMIND_S:
-            known.message = message
-            if now - known.told >= REMIND_S:
-                known.told = now
-                log.warning(reason, error=message, seconds=round(now - known.since, 1))
+        else:
+            self._go_on(reason, known, message, now)
+
+    def _go_on(self, reason: str, known: _Trouble, message: str, now: float) -> None:
+        changed, known.message = known.message != message, message
+        if now - known.told >= (REMIND_S if known.logged == message else CHANGED_S):
+            known.told, known.logged, changed = now, message, True
+            log.warning(reason, error=message, seconds=round(now - known.since, 1))
+        if changed:
             self._write()
 
     def clear(self) -> None:

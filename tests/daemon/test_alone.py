@@ -3,39 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pytest
 
+from tests.daemon.alone import Alone
 from tests.daemon.harness import Daemon
-
-
-class Alone:
-    """``retaind run --role ROLE`` on a daemon's configuration."""
-
-    def __init__(self, daemon: Daemon, role: str, *options: str) -> None:
-        self.daemon, self.role = daemon, role
-        self.log = daemon.directory / f"{role}{len(options)}.txt"
-        command = [sys.executable, "-m", "daemon.cli", "run", "--config", str(daemon.config), "--role", role, *options]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-
-    def get(self, path: str) -> tuple[int, str]:
-        door = json.loads((self.daemon.state / f"http-{self.role}.json").read_text())
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{door['port']}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def end(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=30)
 
 
 def test_given_ingest_alone_when_asked_then_it_tells_that_it_is_ready_and_counts(tmp_path: Path) -> None:

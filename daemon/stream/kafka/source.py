@@ -12,9 +12,10 @@ from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
 from kafka import TopicPartition as Place
 
 from daemon.config.kafka import Kafka
-from daemon.errors import PositionLost, Rebalanced, StreamError, StreamUnavailable
+from daemon.errors import Fenced, PositionLost, Rebalanced, StreamError, StreamUnavailable
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
+from daemon.stream.kafka.incarnations import Incarnations
 from daemon.stream.kafka.opening import opened
 from daemon.stream.kafka.watchdog import within
 from daemon.stream.ports import Record, TopicPartition
@@ -40,9 +41,11 @@ class KafkaSource:
         self._cfg, self._topics, self._group = cfg, list(topics), group_id
         self._member, self._instance = member, instance_id
         self._client: KafkaConsumer | None = None
+        self._incarnations = Incarnations(cfg, self._topics)
         self._deals = _Deals()
         self._named: set[Place] = set()
         self._seen_deal = 0
+        self._heard = 0.0  # when the group last took a commit
         self._held = False
 
     def identities(self) -> Mapping[str, str]:
@@ -73,9 +76,16 @@ class KafkaSource:
         except PositionLost as error:
             self._recover(error)
             return []
+        try:
+            self._incarnations.check(idle=not found)
+        except Rebalanced:  # the client would take half a minute to see it
+            self.close()
+            raise
         if self._deals.number != self._seen_deal and self._named:
             self._named = set()
             raise Rebalanced(f"{self._subject}: the partitions of {', '.join(self._topics)} were dealt anew")
+        if not found:
+            self._look_for_another()
         return [_record(raw) for records in found.values() for raw in records]
 
     def pause(self) -> None:
@@ -90,8 +100,15 @@ class KafkaSource:
 
     def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         client = self._open()
-        with translated(self._subject):
-            client.commit(offsets(positions), timeout_ms=int(self._cfg.request_timeout_s * 1000))
+        try:
+            with translated(self._subject):
+                client.commit(offsets(positions), timeout_ms=int(self._cfg.request_timeout_s * 1000))
+        except Fenced as error:
+            raise Fenced(
+                f"{self._subject}: another process has taken the name {self._instance}; each needs a "
+                f"stream.kafka.instance_id of its own ({error})"
+            ) from error
+        self._heard = time.monotonic()
 
     def committed(self, partition: TopicPartition) -> int | None:
         client = self._open()
@@ -112,6 +129,7 @@ class KafkaSource:
         """Leaves the group. Returns within seconds, whatever the broker does."""
         client, self._client = self._client, None
         if client is not None:
+            self._incarnations.close()
             with translated(self._subject):
                 within(
                     CLOSE_S, "closing the consumer", lambda: client.close(autocommit=False, timeout_ms=CLOSE_S * 500)
@@ -175,6 +193,19 @@ class KafkaSource:
             time.sleep(0.02)
             found |= {topic: client.partitions_for_topic(topic) for topic in unknown}
         return [Place(topic, number) for topic, numbers in found.items() for number in sorted(numbers)]
+
+    def _look_for_another(self) -> None:
+        """Raises Fenced where another process has this one's name.
+
+        kafka-python is told so at a heartbeat, stops sending these, and reads on: who has nothing to commit would never
+        know. So an idle one commits now and then what is committed.
+        """
+        overdue = time.monotonic() - self._heard > self._cfg.session_timeout_s / 3
+        if self._instance is None or not self._member or not self._named or not overdue:
+            return
+        place = TopicPartition(*min(self._named))
+        at = self.committed(place)
+        self.commit({place: self.bounds(place)[0] if at is None else at})
 
     def _place(self, partition: TopicPartition) -> Place:
         place = Place(*partition)

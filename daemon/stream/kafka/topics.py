@@ -24,10 +24,15 @@ def identities(cfg: Kafka, topics: Sequence[str]) -> Mapping[str, str]:
     """topic -> ``kafka:CLUSTER:TOPIC_ID``. Raises TopicMissing, StreamDenied, StreamUnavailable."""
     with admin_client(cfg) as admin:
         cluster = admin.describe_cluster()["cluster_id"]
-        found = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
+        return {topic: f"kafka:{cluster}:{found}" for topic, found in ids(admin, topics).items()}
+
+
+def ids(admin: KafkaAdminClient, topics: Sequence[str]) -> Mapping[str, str]:
+    """topic -> its id, by a client that is there already. Raises the client's errors beside these."""
+    told = {topic["name"]: topic for topic in admin.describe_topics(list(topics))}
     for topic in topics:
-        _check(topic, found.get(topic))
-    return {topic: f"kafka:{cluster}:{found[topic]['topic_id']}" for topic in topics}
+        _check(topic, told.get(topic))
+    return {topic: str(told[topic]["topic_id"]) for topic in topics}
 
 
 def ensure(cfg: Kafka, topics: Sequence[str]) -> None:

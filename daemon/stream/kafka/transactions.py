@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from kafka import KafkaProducer
+from kafka.errors import FencedInstanceIdError
 
 from daemon.config.kafka import Kafka
 from daemon.errors import Fenced, Rebalanced, StreamError, StreamUnavailable
@@ -23,7 +24,9 @@ class Transactions:
     2. A member of the group that lost a partition cannot commit for it: the group's generation goes with the offsets.
     3. After an error nothing is assumed of the transaction: the producer is thrown away, and the next
        :meth:`prepare` makes the brokers end what was left before anybody reads the committed offsets.
-    4. A process that takes this one's transactional id fences it: :class:`~daemon.errors.Fenced`, and it must end.
+    4. A process that takes this one's name in the group fences it: :class:`~daemon.errors.Fenced`, and it must end.
+       That its producer was fenced says less: the brokers do that too to a transaction that took longer than
+       ``transaction_timeout_s`` (a stopped machine). Then it is done again, and the group decides.
     5. No step takes longer than ``request_timeout_s`` (a commit can block for minutes after a broker died).
     """
 
@@ -48,7 +51,10 @@ class Transactions:
                 lambda: producer.send_offsets_to_transaction(offsets(positions), member),
             )
             self._step("committing a transaction", producer.commit_transaction)
-        except (Fenced, Rebalanced):
+        except Fenced as error:
+            self._drop()
+            raise self._ended(error) from error
+        except Rebalanced:
             self._drop()
             raise
         except StreamError as error:
@@ -66,11 +72,22 @@ class Transactions:
             sink = KafkaSink(self._cfg, transactional_id=self._id, transaction_timeout_ms=timeout_ms)
             try:
                 self._step("taking a transactional id", sink.client().init_transactions)
+            except Fenced as error:
+                sink.discard()
+                raise self._ended(error) from error
             except StreamError:
                 sink.discard()
                 raise
             self._sink = sink
         return self._sink, self._sink.client()
+
+    def _ended(self, error: Fenced) -> StreamError:
+        if isinstance(error.__cause__, FencedInstanceIdError):
+            return Fenced(
+                f"another process has taken the name of {self._id}; each predict process needs a "
+                f"stream.kafka.instance_id of its own ({error})"
+            )
+        return StreamUnavailable(f"transaction {self._id} was ended by the brokers and is done again: {error}")
 
     def _drop(self) -> None:
         sink, self._sink = self._sink, None
