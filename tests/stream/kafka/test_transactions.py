@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from daemon.config.kafka import Kafka
-from daemon.errors import Fenced, StreamUnavailable
+from daemon.errors import StreamUnavailable
 from daemon.stream.kafka import KafkaSource, Transactions
 from daemon.stream.ports import OutRecord, TopicPartition
 from tests.kafka.fixtures import MakeTopic
@@ -79,13 +79,13 @@ def test_given_an_answer_that_fails_then_neither_it_nor_the_offsets_count_and_th
     assert pair.source.committed(pair.place) == 2
 
 
-def test_given_another_process_with_its_name_then_the_former_one_is_fenced(
+def test_given_another_producer_with_its_id_then_the_former_ones_transaction_is_ended_and_does_not_count(
     pair: Pair, cfg: Kafka, topics: Topics
 ) -> None:
     pair.answer(b"0", 1)
     other = Transactions(cfg, pair.source, pair.place.topic)
     other.prepare()
-    with pytest.raises(Fenced):
+    with pytest.raises(StreamUnavailable, match="was ended by the brokers and is done again"):
         pair.answer(b"1", 2)
     assert [stored.value for stored in topics.read(pair.answers)] == [b"0"]
     other.close()
