@@ -34,9 +34,11 @@ ACLS: Mapping[str, str] = {
 
 
 class SecureBroker(Broker):
-    """Listeners: PLAINTEXT (super user), SSL, MTLS, EXPIRED (its certificate is), SASL_PLAINTEXT, SASL_SSL.
+    """Listeners: PLAINTEXT (super user), SSL, MTLS, EXPIRED (its certificate is), SASL_PLAINTEXT, SASL_SSL,
+    PLAIN_ONLY.
 
-    The SASL ones take all of MECHANISMS, for USER with PASSWORD; OAUTHBEARER takes unsigned tokens (``token``).
+    The SASL ones take all of MECHANISMS (PLAIN_ONLY that one), for USER with PASSWORD; OAUTHBEARER takes unsigned
+    tokens (``token``).
     """
 
     def __init__(self, directory: Path) -> None:
@@ -49,6 +51,7 @@ class SecureBroker(Broker):
             Listener("EXPIRED", "SSL", self._tls("expired_server")),
             Listener("SASL_PLAINTEXT", "SASL_PLAINTEXT", sasl),
             Listener("SASL_SSL", "SASL_SSL", {**tls, **sasl}),
+            Listener("PLAIN_ONLY", "SASL_PLAINTEXT", {**sasl, "sasl.enabled.mechanisms": "PLAIN"}),
         )
         users = [f"{mechanism}=[name={USER},password={PASSWORD}]" for mechanism in SCRAM]
         super().__init__(directory, listeners=listeners, properties=ACLS, scram=users)

@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from daemon.config.kafka import Kafka, Password
 from daemon.config.stream import Stream
 
+READER = "retaind dlq"
+"""Looks at topics; the daemon does without."""
+
 
 def topics(stream: Stream) -> Mapping[str, Mapping[str, str]]:
     """topic -> operation -> the key that asks for it."""
@@ -27,9 +30,11 @@ def written(stream: Stream) -> Mapping[str, str]:
     return made | ({"predictions": outputs.predictions} if _asked(stream) else {})
 
 
-def groups(stream: Stream) -> Sequence[str]:
+def groups(stream: Stream) -> Mapping[str, str]:
+    """Consumer group -> who uses it."""
     group = stream.kafka.group_id
-    return [group, f"{group}.predict"] if _asked(stream) else [group]
+    predict = {f"{group}.predict": "predict"} if _asked(stream) else {}
+    return {group: "ingest", **predict, f"{group}.reader": READER}
 
 
 def transactional_id(cfg: Kafka) -> str:

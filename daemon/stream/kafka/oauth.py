@@ -62,4 +62,6 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]
                 found = json.load(answer)
             return str(found["access_token"]), float(found.get("expires_in", 0))
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()  # it is the answer too, and holds the connection
             raise StreamDenied(f"stream.kafka.sasl.token_url = {settings.token_url!r}: no token: {error}") from None

@@ -13,7 +13,7 @@ from kafka.protocol.producer import EndTxnRequest
 
 from daemon.config.stream import Stream
 from daemon.errors import StreamDenied
-from daemon.finding import Finding
+from daemon.finding import Finding, Status
 from daemon.stream.kafka import needs
 from daemon.stream.kafka.errors import ours
 from daemon.stream.kafka.topics import is_missing, mend
@@ -27,15 +27,17 @@ it does not know it, and one that would not says so first."""
 
 def groups(stream: Stream, wire: Wire) -> Iterator[Finding]:
     """May the consumer groups be joined, and transactions be made?"""
-    cfg, denied = stream.kafka, 0
-    for group in needs.groups(stream):
+    cfg, granted = stream.kafka, []
+    for group, who in needs.groups(stream).items():
         asked = HeartbeatRequest(group_id=group, generation_id=-1, member_id=NOBODY, version=1)
         if for_code(wire.ask(asked).error_code) is GroupAuthorizationFailedError:
-            denied += 1
-            says = f"consumer group {group}: READ is not granted"
-            yield Finding("fail", says, needs.grant(cfg, "READ", f"--group {group}"))
-    if not denied:
-        yield Finding("ok", f"consumer groups {', '.join(needs.groups(stream))} may be used")
+            says = f"consumer group {group}: READ is not granted ({who})"
+            status: Status = "warn" if who == needs.READER else "fail"
+            yield Finding(status, says, needs.grant(cfg, "READ", f"--group {group}"))
+        else:
+            granted.append(group)
+    if granted:
+        yield Finding("ok", f"consumer groups that may be used: {', '.join(granted)}")
     if cfg.delivery != "exactly_once":
         return
     name = needs.transactional_id(cfg)

@@ -147,6 +147,12 @@ MISTAKES = [
         r"security_protocol: SSL and leave sasl out",
         denied=False,
     ),
+    Mistake(
+        "mechanism_that_is_not_offered",
+        lambda b, d: kafka(b, "PLAIN_ONLY", password(SaslScram512)),
+        r"SASL: the broker does not offer SCRAM-SHA-512, but PLAIN$",
+        r"stream.kafka.sasl.kind",
+    ),
     *(
         Mistake(
             f"wrong_password_{kind.__name__}",
