@@ -73,7 +73,7 @@ demo: install
 	$(BIN)/retaind demo
 
 bench: install
-	$(BIN)/retaind bench
+	$(BIN)/python -m tests.kafka.during $(BIN)/retaind bench
 
 lock: | $(BIN)/uv
 	UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile pyproject.toml --group dev --quiet --python-version 3.11 \
