@@ -52,7 +52,7 @@ kafka: install kafka-needs
 	@$(BIN)/python -m tests.kafka.play --port $(PORT)
 
 test: install
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # pytest ends with 5 where no test is marked chaos.
 chaos: install
