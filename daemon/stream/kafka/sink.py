@@ -18,6 +18,8 @@ from daemon.stream.kafka.watchdog import within
 from daemon.stream.ports import OutRecord
 
 CLOSE_S = 10.0
+AGAIN_S = 0.5
+"""After a connection that failed, none is tried for so long."""
 LINGER_MS = 2
 """Records wait so long for others to share a request."""
 Sent = tuple[OutRecord, Any]
@@ -39,6 +41,7 @@ class KafkaSink:
         self._known: set[str] = set()
         self._opening = threading.Lock()
         self._client: KafkaProducer | None = None
+        self._failure: tuple[float, StreamUnavailable | None] = (0.0, None)
         self._mine = threading.local()
         self._room = _Room(cfg.max_in_flight_bytes)
 
@@ -94,8 +97,19 @@ class KafkaSink:
         """The producer, connected."""
         with self._opening:
             if self._client is None:
-                self._client = opened(self._cfg, KafkaProducer, **self._options())
+                self._client = self._connect()
             return self._client
+
+    def _connect(self) -> KafkaProducer:
+        """Those who waited while another one found no broker are told the same: in turn, each would wait as long."""
+        failed_at, failure = self._failure
+        if failure is not None and time.monotonic() - failed_at < AGAIN_S:
+            raise type(failure)(str(failure)) from failure
+        try:
+            return opened(self._cfg, KafkaProducer, **self._options())
+        except StreamUnavailable as error:
+            self._failure = time.monotonic(), error
+            raise
 
     def _options(self) -> dict[str, Any]:
         timeout_ms = int(self._cfg.request_timeout_s * 1000)
