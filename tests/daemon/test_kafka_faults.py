@@ -65,7 +65,7 @@ def test_given_no_broker_at_boot_when_it_comes_and_topics_are_made_then_ingest_w
 ) -> None:
     # Given ingest whose broker is not there
     broker = Broker(tmp_path / "broker")
-    daemon = Daemon(tmp_path, **settings(broker.bootstrap))
+    daemon = Daemon(tmp_path, **settings(broker.bootstrap, request_timeout_s=2))
     ingest = start(daemon)
     ingest.wait(lambda: paused(ingest) == {"stream_unavailable"}, AT_ONCE_S, "paused")
     # Then it lives, is not ready, and says where it looked
@@ -97,7 +97,7 @@ def test_given_a_broker_that_goes_for_a_while_when_it_is_back_then_ingest_goes_o
 ) -> None:
     # Given ingest at work
     topics = make_topics(own_broker.bootstrap)
-    daemon = Daemon(tmp_path, **settings(own_broker.bootstrap), shutdown={"timeout_s": 25})
+    daemon = Daemon(tmp_path, **settings(own_broker.bootstrap, request_timeout_s=2), shutdown={"timeout_s": 25})
     ingest = start(daemon)
     wanted = produce(topics, LABELLED, 0, 20)
     ingest.wait(lambda: stored(daemon) == wanted, AT_ONCE_S, "stored")

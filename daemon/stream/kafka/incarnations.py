@@ -11,7 +11,7 @@ from daemon.config.kafka import Kafka
 from daemon.errors import Rebalanced, StreamError
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
-from daemon.stream.kafka.settings import common
+from daemon.stream.kafka.opening import opened
 from daemon.stream.kafka.watchdog import within
 
 EVERY_S, IDLE_EVERY_S = 0.1, 1.0
@@ -41,8 +41,11 @@ class Incarnations:
         if now - self._asked < (IDLE_EVERY_S if idle else EVERY_S):
             return
         try:
+            client = self._client = self._client or opened(self._cfg, KafkaAdminClient)
             with translated(f"stream.kafka.bootstrap_servers = {self._cfg.bootstrap_servers}"):
-                found = within(self._cfg.request_timeout_s, "asking for topics", self._ask)
+                found = within(
+                    self._cfg.request_timeout_s, "asking for topics", lambda: admin.ids(client, self._topics)
+                )
         except StreamError:
             self.close()
             raise
@@ -57,8 +60,3 @@ class Incarnations:
         client, self._client = self._client, None
         if client is not None:
             within(CLOSE_S, "closing the admin client", client.close)
-
-    def _ask(self) -> Mapping[str, str]:
-        if self._client is None:
-            self._client = KafkaAdminClient(**common(self._cfg))
-        return admin.ids(self._client, self._topics)
