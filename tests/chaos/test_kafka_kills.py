@@ -34,7 +34,7 @@ def test_given_a_feed_when_daemon_and_broker_are_killed_at_random_moments_then_e
         Traffic(random.Random(rng.random()), LABELLED, REQUESTS),
         random.Random(rng.random()),
         events=EVENTS,
-        per_second=1500,
+        per_second=2000,
         at_once=200,
         transactions=8,
     )

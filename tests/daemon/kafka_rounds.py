@@ -105,7 +105,7 @@ class Rounds:
 
     def _kill(self) -> None:
         self._ensure()
-        time.sleep(self.draw.uniform(0.2, 4.0))  # about a second of it is the start
+        time.sleep(self.draw.uniform(0.2, 3.0))  # about a second of it is the start
         assert self._alone is not None
         assert self._alone.process.poll() is None, f"ingest has ended by itself:\n{self._alone.said()[-3000:]}"
         self._alone.kill()
@@ -113,7 +113,7 @@ class Rounds:
     def _kill_whole(self) -> None:
         self.close()
         self.daemon.start()
-        time.sleep(self.draw.uniform(1.0, 9.0))
+        time.sleep(self.draw.uniform(1.0, 7.0))
         assert self.daemon.process is not None
         assert self.daemon.process.poll() is None, f"the daemon has ended by itself:\n{self.daemon.tail()}"
         self.daemon.kill()

@@ -16,6 +16,7 @@ from tests.kafka.traffic import Message, Traffic
 
 ACK_S = 60
 CLOSE_S = 5
+LEFT: list[KafkaProducer] = []
 
 
 class Feed(threading.Thread):
@@ -113,9 +114,11 @@ class Feed(threading.Thread):
         return self._clients[transactional]
 
     def _discard(self, transactional: bool) -> None:
-        """A close may hang where a broker has died in mid-transaction: it is left to itself."""
+        """A close may hang where a broker has died in mid-transaction: it is left to itself, and kept, since the end of
+        what was not closed closes it again, and raises."""
         client = self._clients.pop(transactional, None)
         if client is not None:
+            LEFT.append(client)
             thread = threading.Thread(target=_close, args=(client,), daemon=True)
             thread.start()
             thread.join(CLOSE_S)
