@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 
 from tests.kafka.traffic import Message, Traffic
 
-ACK_S = 60
+ACK_S = 20
 CLOSE_S = 5
 LEFT: list[KafkaProducer] = []
 
