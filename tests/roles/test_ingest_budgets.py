@@ -194,7 +194,8 @@ def test_a_letter_that_is_refused_even_as_a_reference_stays_and_holds_up_none(
 
 
 def test_a_buffer_in_which_nothing_may_go_pauses_reading(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given classes so small that they keep what they have, and a small budget
+    # Given classes so small that they keep what they have, and a small budget that one poll does not use up
+    monkeypatch.setattr("daemon.roles.ingest.MAX_RECORDS", 500)
     place = make(BufferConfig(max_bytes=1 << 20))
     long = "x" * 1500
     for number in range(0, 1500, 10):
