@@ -56,7 +56,7 @@ test: install
 
 # pytest ends with 5 where no test is marked chaos.
 chaos: install
-	@$(BIN)/pytest -m chaos --timeout=1800 || \
+	@$(BIN)/pytest -m chaos -n 2 --dist loadfile --no-loadscope-reorder --timeout=1800 || \
 	  { code=$$?; test $$code -eq 5 || exit $$code; echo "make chaos: no fault round is marked 'chaos' yet; nothing was run."; }
 
 check: install

@@ -1,11 +1,14 @@
-"""A child that dies with its parent."""
+"""What a process asks of its system and of its interpreter: to die with its parent, to collect no garbage just now."""
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 SUPERVISOR = "_RETAIND_SUPERVISOR_PID"
 """Environment variable in which the supervisor tells its children whom to die with."""
@@ -23,3 +26,18 @@ def die_with_parent(parent: int | None = None) -> None:
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != expected:
         os._exit(1)
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """No search for cycles inside: for a batch of many small objects that counting references frees anyway.
+
+    Measured in ingest: a third of its CPU time went into searches that found nothing.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

@@ -26,6 +26,7 @@ from daemon.config.task import Labels
 from daemon.errors import Rebalanced, StoreFull, StreamDenied, StreamUnavailable
 from daemon.events import Event, Op
 from daemon.observe import Observer
+from daemon.process import without_collection
 from daemon.roles.letter import place_text
 from daemon.roles.letters import Letters
 from daemon.roles.placing import Placing
@@ -133,7 +134,8 @@ class IngestRole:
         records = self._source.poll(MAX_RECORDS, timeout_s)
         for reason in ("stream_denied", "stream_unavailable"):
             self._troubles.set(reason, None)
-        stored = self._store(records)
+        with without_collection():
+            stored = self._store(records)
         self._commit()
         sent = self._letters.send()
         self._maintain()

@@ -16,6 +16,8 @@ def admit(label: LabelValue, known_counts: Mapping[str, int], cfg: Labels) -> No
     Reasons: ``unknown_label`` (``labels.mode: closed``), ``too_many_labels`` (``labels.max_labels``).
     Numbers are no classes and always pass.
     """
+    if isinstance(label, str) and label in known_counts and cfg.mode != "closed":
+        return  # the usual case, for every event: no set is built
     if isinstance(label, str):
         names, known = {label}, known_counts.keys() | set(cfg.known)
     elif isinstance(label, tuple):
