@@ -117,12 +117,14 @@ def _store(
     batch.counts.next_row += 1
     batch.add(row, task)
     waiting = pending.join(batch.connection, task, digest)
+    if not waiting:
+        if said is not None:
+            _say(batch, task, row, said)
+        return ("stored",)
     statements = sorted([*waiting, *([said] if said is not None else [])], reverse=True, key=lambda s: s.order)
     for statement in statements:
         _say(batch, task, row, statement)
-    if waiting and statements[0] is not said:
-        return ("stored", "late_label")
-    return ("stored",)
+    return ("stored",) if statements[0] is said else ("stored", "late_label")
 
 
 def _revise(batch: Batch, task: TaskCount, row: Row, arrival: Arrival, said: Statement | None) -> str:

@@ -31,11 +31,15 @@ class Sorting:
     ) -> None:
         self._decoders, self._schemas, self._max_record_bytes = decoders, schemas, max_record_bytes
         self._admit = admit
+        self._names = {
+            topic: f"{type(one).__module__}.{type(one).__qualname__}" for topic, one in self._decoders.items()
+        }
 
     def sort(self, record: Record) -> Arrival | DeadLetter:
         decoder = self._decoders[record.topic]
-        name = f"{type(decoder).__module__}.{type(decoder).__qualname__}"
-        size = sum(len(part or b"") for part in (record.key, record.value, *(value for _, value in record.headers)))
+        name = self._names[record.topic]
+        size = len(record.key or b"") + len(record.value or b"")
+        size += sum(len(value) for _, value in record.headers) if record.headers else 0
         if size > self._max_record_bytes:
             error = DecodeError("too_large", f"{size} bytes; stream.max_record_bytes is {self._max_record_bytes}")
             return dead_letter(record, error, name, keep_value=False)
