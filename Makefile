@@ -54,10 +54,8 @@ kafka: install kafka-needs
 test: install
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# pytest ends with 5 where no test is marked chaos.
 chaos: install
-	@$(BIN)/pytest -m chaos -n 2 --dist loadfile --no-loadscope-reorder --timeout=1800 || \
-	  { code=$$?; test $$code -eq 5 || exit $$code; echo "make chaos: no fault round is marked 'chaos' yet; nothing was run."; }
+	$(BIN)/pytest -m chaos -n 2 --dist loadfile --no-loadscope-reorder --timeout=1800
 
 check: install
 	$(BIN)/ruff format --check .

@@ -26,4 +26,5 @@ class AtLeastOnce:
         self._source.commit(positions)
 
     def close(self) -> None:
-        return
+        """Closes the sink, which is its own."""
+        self._sink.close()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from daemon.config.stream import Stream
 from daemon.stream.delivery import AtLeastOnce
+from daemon.stream.embedded import EmbeddedSink, EmbeddedSource
 from daemon.stream.ports import Delivery, Sink, Source
 
 
@@ -38,16 +39,12 @@ class EmbeddedEnds:
         return self._source(topics, f"{self._stream.kafka.group_id}.reader")
 
     def sink(self) -> Sink:
-        from daemon.stream.embedded import EmbeddedSink
-
         return EmbeddedSink(self._path, self._stream.embedded)
 
     def delivery(self, source: Source, role: str) -> Delivery:
         return AtLeastOnce(source, self.sink())
 
     def _source(self, topics: Sequence[str], group: str) -> Source:
-        from daemon.stream.embedded import EmbeddedSource
-
         return EmbeddedSource(self._path, topics, group, self._stream.embedded)
 
 

@@ -12,7 +12,7 @@ from daemon.errors import Rebalanced, StreamError
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
 from daemon.stream.kafka.opening import opened
-from daemon.stream.kafka.watchdog import within
+from daemon.stream.kafka.watchdog import let_go, within
 
 EVERY_S, IDLE_EVERY_S = 0.1, 1.0
 """With records in hand, and without. Nobody deletes a topic, makes it again and fills it up to where reading was in
@@ -59,4 +59,4 @@ class Incarnations:
         """What is known stays: the next check connects anew."""
         client, self._client = self._client, None
         if client is not None:
-            within(CLOSE_S, "closing the admin client", client.close)
+            let_go(CLOSE_S, "the admin client", client.close)

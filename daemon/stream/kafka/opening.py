@@ -10,7 +10,7 @@ from kafka.net.compat import KafkaNetClient
 from daemon.config.kafka import Kafka
 from daemon.stream.kafka.reaching import reaching
 from daemon.stream.kafka.settings import common
-from daemon.stream.kafka.watchdog import within
+from daemon.stream.kafka.watchdog import let_go
 
 T = TypeVar("T")
 CLOSE_S = 5.0
@@ -32,5 +32,5 @@ def opened(cfg: Kafka, make: Callable[..., T], **settings: Any) -> T:
             return make(**common(cfg), **settings, kafka_client=network)
         except BaseException:
             for one in networks:
-                within(CLOSE_S, "closing a connection", one.close)
+                let_go(CLOSE_S, "a connection", one.close)
             raise

@@ -14,7 +14,7 @@ from daemon.errors import RecordRefused, StreamError, StreamUnavailable
 from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
 from daemon.stream.kafka.opening import opened
-from daemon.stream.kafka.watchdog import within
+from daemon.stream.kafka.watchdog import let_go
 from daemon.stream.ports import OutRecord
 
 CLOSE_S = 10.0
@@ -90,8 +90,7 @@ class KafkaSink:
         """Sends what was not flushed yet; returns within seconds, whatever the broker does."""
         client, self._client = self._client, None
         if client is not None:
-            with translated("closing the producer"):
-                within(CLOSE_S, "closing the producer", lambda: client.close(timeout=CLOSE_S / 2))
+            let_go(CLOSE_S, "the producer", lambda: client.close(timeout=CLOSE_S / 2))
 
     def client(self) -> KafkaProducer:
         """The producer, connected."""
@@ -136,7 +135,7 @@ class KafkaSink:
         with self._opening:
             client, self._client = self._client, None
         if client is not None:
-            within(CLOSE_S, "closing the producer", lambda: client.close(timeout=1))
+            let_go(CLOSE_S, "the producer", lambda: client.close(timeout=1))
 
     def _send(self, client: KafkaProducer, record: OutRecord) -> Any:
         if record.topic not in self._known:

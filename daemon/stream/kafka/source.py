@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
@@ -17,7 +16,7 @@ from daemon.stream.kafka import topics as admin
 from daemon.stream.kafka.errors import translated
 from daemon.stream.kafka.incarnations import Incarnations
 from daemon.stream.kafka.opening import opened
-from daemon.stream.kafka.watchdog import within
+from daemon.stream.kafka.watchdog import let_go
 from daemon.stream.ports import Record, TopicPartition
 
 CLOSE_S = 10.0
@@ -130,10 +129,7 @@ class KafkaSource:
         client, self._client = self._client, None
         if client is not None:
             self._incarnations.close()
-            with translated(self._subject):
-                within(
-                    CLOSE_S, "closing the consumer", lambda: client.close(autocommit=False, timeout_ms=CLOSE_S * 500)
-                )
+            let_go(CLOSE_S, "the consumer", lambda: client.close(autocommit=False, timeout_ms=CLOSE_S * 500))
 
     @property
     def _subject(self) -> str:
@@ -163,8 +159,7 @@ class KafkaSource:
                 with translated(self._subject):
                     self._begin(client)
             except StreamError:
-                with suppress(StreamError):
-                    self.close()
+                self.close()
                 raise
         return self._client
 

@@ -15,7 +15,7 @@ from daemon.errors import StreamDenied, TopicMissing
 from daemon.stream.kafka.errors import ours
 from daemon.stream.kafka.opening import opened
 from daemon.stream.kafka.reaching import reaching
-from daemon.stream.kafka.watchdog import within
+from daemon.stream.kafka.watchdog import let_go
 
 CLOSE_S = 5.0
 
@@ -73,7 +73,7 @@ def admin_client(cfg: Kafka) -> Iterator[KafkaAdminClient]:
         try:
             yield admin
         finally:
-            within(CLOSE_S, "closing the admin client", admin.close)
+            let_go(CLOSE_S, "the admin client", admin.close)
 
 
 def is_missing(topic: Mapping[str, Any] | None) -> bool:
@@ -88,5 +88,9 @@ def _check(name: str, topic: Mapping[str, Any] | None) -> None:
     if topic["error_code"]:
         error = for_code(topic["error_code"])()
         kind = ours(error)
-        mend = f"; grant READ and DESCRIBE on topic {name}" if issubclass(kind, StreamDenied) else ""
+        mend = (
+            f"; grant READ on topic {name} where it is read, WRITE where it is written (retaind doctor says how)"
+            if issubclass(kind, StreamDenied)
+            else ""
+        )
         raise kind(f"{name}: {error}{mend}")

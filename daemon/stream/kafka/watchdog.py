@@ -10,7 +10,12 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from daemon.errors import StreamUnavailable
+import structlog
+from kafka.errors import KafkaError
+
+from daemon.errors import StreamError, StreamUnavailable
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
@@ -34,3 +39,11 @@ def within(timeout_s: float, what: str, call: Callable[[], T]) -> T:
     if not results:
         raise StreamUnavailable(f"{what}: no answer for {timeout_s:g} s")
     return results[0]
+
+
+def let_go(timeout_s: float, what: str, close: Callable[[], object]) -> None:
+    """Close a client and return in time, whatever the brokers do: leaving must not fail because they are away."""
+    try:
+        within(timeout_s, f"closing {what}", close)
+    except (StreamError, KafkaError) as error:
+        log.warning("not_closed", client=what, error=str(error))
