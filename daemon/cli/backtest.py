@@ -21,6 +21,14 @@ from daemon.cli.options import Options, common
 @click.option("--update-every", type=click.IntRange(min=1), metavar="N", help="Update after every N events.")
 @click.option("--gate", type=click.Choice(["on", "off"]), default="on", show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--evaluate-every",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    metavar="N",
+    help="Events between two any-time evaluations.",
+)
 @click.option("--report", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the report.")
 @common
 def backtest(
@@ -31,6 +39,7 @@ def backtest(
     update_every: int | None,
     gate: str,
     seed: int,
+    evaluate_every: int,
     report: Path | None,
 ) -> None:
     """Play the labelled events of STREAM in file order and measure what would have been served.
@@ -65,7 +74,7 @@ def backtest(
             done = played
 
         ours = config.model_copy(update={"tasks": {name: settings}, "state_dir": Path(state)})
-        choice = Choice(update, update_every or 0, gate == "on", seed)  # type: ignore[arg-type]
+        choice = Choice(update, update_every or 0, gate == "on", seed, evaluate_every)  # type: ignore[arg-type]
         result = Backtest(ours, choice, progress).run(events, held)
     if report is not None:
         report.write_bytes(dump(result))
@@ -82,8 +91,17 @@ def _table(result: dict[str, Any]) -> str:
         ("average incremental", f"{result['average_incremental']:.4f}"),
         ("forgetting", f"{result['forgetting']:.4f}"),
         ("backward transfer", f"{result['backward_transfer']:.4f}"),
+        ("any-time", _share(result["any_time"]["all"])),
+        ("any-time, young classes", _share(result["any_time"]["young"])),
         ("prequential", f"{result['prequential']['value']:.4f}"),
         ("trained samples", cost["trained_samples"]),
-        ("CPU seconds (training / all)", f"{cost['train_cpu_s']:.0f} / {cost['total_cpu_s']:.0f}"),
+        (
+            "CPU seconds (training / scoring the holdout / all)",
+            f"{cost['train_cpu_s']:.0f} / {cost['evaluate_cpu_s']:.0f} / {cost['total_cpu_s']:.0f}",
+        ),
     ]
-    return "\n".join(f"{name:<30}{value}" for name, value in rows)
+    return "\n".join(f"{name:<52}{value}" for name, value in rows)
+
+
+def _share(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4f}"

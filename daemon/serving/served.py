@@ -24,7 +24,8 @@ from daemon.durable import sha256
 from daemon.errors import RetaindError, VersionCorrupt, VersionError, VersionIncomplete
 from daemon.events import Input, LabelValue
 from daemon.heads import store as head_store
-from daemon.heads.blend import DEFAULT_BLEND, blend
+from daemon.heads.blend import DEFAULT_BLEND
+from daemon.heads.outputs import Fast, HeadOutputs, join
 from daemon.heads.ports import FastWeights
 from daemon.models.int8 import int8_copy
 from daemon.models.tokens import Tokenizer
@@ -132,7 +133,12 @@ class ServedModel:
 
     def encode(self, inputs: Sequence[Input]) -> list[Example]:
         """Tokenise; may run in any thread."""
-        return self._encode([(value, None) for value in inputs])
+        return self.encode_rows([(value, None) for value in inputs])
+
+    def encode_rows(self, rows: Sequence[tuple[Input, LabelValue | None]]) -> list[Example]:
+        """Tokenise inputs with their labels: targets are places in ``labels``."""
+        size = self.version.meta.max_tokens
+        return [self.task.encode("", value, label, self.labels, self.tokenizer, size) for value, label in rows]
 
     def answer(self, inputs: Sequence[Input], top_k: int) -> list[Mapping[str, Any]]:
         """For each input the task's fields of a prediction, with ``version`` and ``labels_seen``."""
@@ -157,9 +163,20 @@ class ServedModel:
                 found[close] = self._answers(self.model, [examples[row] for row in close])
         return found
 
+    def encoded(self, examples: Sequence[Example], layers: int | None = None) -> HeadOutputs:
+        """All that an answer needs of the encoder, in fp32: good for :meth:`from_outputs` of any model of this version.
+
+        ``layers``: of the features, for fast heads that are still to come; left out, those of the weights.
+        """
+        return self._encoded(self.model, examples, layers)
+
+    def from_outputs(self, outputs: HeadOutputs) -> Floats:
+        """Answers [B, C] over ``labels`` from what :meth:`encoded` gave, as :meth:`answers` makes them."""
+        return outputs.answers(None if self.weights is None else Fast(self.weights, self.blend))[0]
+
     def unit_scores(self, rows: Sequence[tuple[Input, LabelValue]]) -> Floats:
         """[N, k] scores of labelled inputs, as the gate counts them; chosen among all ``labels``."""
-        examples = self._encode(rows)
+        examples = self.encode_rows(rows)
         return self.task.unit_scores(self.answers(examples), [example.target for example in examples])
 
     @torch.inference_mode()
@@ -187,25 +204,26 @@ class ServedModel:
         width = 1 if not self.task.has_classes and self.model.head is not None else len(self.labels)
         _check(self.version_id, "answers", self.answers(examples), (len(PROBES), width))
 
-    def _encode(self, rows: Sequence[tuple[Input, LabelValue | None]]) -> list[Example]:
-        size = self.version.meta.max_tokens
-        return [self.task.encode("", value, label, self.labels, self.tokenizer, size) for value, label in rows]
-
     def _answers(self, model: TunedModel, examples: Sequence[Example]) -> Floats:
-        parts = [self._forward(model, piece) for piece in pieces(examples, self._forward_tokens)]
-        return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)))
+        if not examples:
+            return np.zeros((0, len(self.labels)))
+        return self.from_outputs(self._encoded(model, examples, None))
 
-    def _forward(self, model: TunedModel, examples: Sequence[Example]) -> Floats:
-        weights = self.weights if self.weights is not None and self.weights.labels else None
-        encoded = model.encoder(examples, layers=0 if weights is None else weights.layers)
+    @torch.inference_mode()
+    def _encoded(self, model: TunedModel, examples: Sequence[Example], layers: int | None) -> HeadOutputs:
+        if layers is None:
+            layers = self.weights.layers if self.weights is not None and self.weights.labels else 0
+        parts = [self._forward(model, piece, layers) for piece in pieces(examples, self._forward_tokens)]
+        return join(parts or [self._forward(model, (), layers)])
+
+    def _forward(self, model: TunedModel, examples: Sequence[Example], layers: int) -> HeadOutputs:
+        encoded = model.encoder(examples, layers=layers)
         tuned: Floats = np.zeros((len(examples), 0))
         if model.head is not None:
             logits = model.head(encoded.pooled)
             tuned = self.task.activate(Outputs(encoded.pooled, logits, encoded.lengths, encoded.hidden))
-        if weights is None:
-            return tuned
-        fast = weights.probabilities(_numpy(encoded.features))
-        return blend(tuned, model.labels, fast, weights.labels, self.blend)[0]
+        none = np.zeros((len(examples), 0), np.float32)
+        return HeadOutputs(tuned, tuple(model.labels), _numpy(encoded.features) if layers else none)
 
 
 def load_served(

@@ -6,48 +6,24 @@ The trainer answers as the predictor does, so that the gate judges what would re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from daemon.heads.blend import DEFAULT_BLEND, blend
-from daemon.heads.ports import Array, FastWeights
+from daemon.heads.blend import DEFAULT_BLEND
+from daemon.heads.outputs import Fast, HeadOutputs
+from daemon.heads.ports import Array
 from daemon.heads.store import load_state, load_weights, state_cursor, weights_stamp
 from daemon.models.tuned import TunedModel
 from daemon.tasks.base import Floats, Task
 from daemon.training.progress import Progress
 from strategies.base import Example, Outputs
 
+__all__ = ["Fast", "HeadOutputs", "load_fast", "run_heads"]
+
 BATCH = 64
 """Rows of one forward pass."""
-
-
-@dataclass(frozen=True, slots=True)
-class Fast:
-    """The fast head that answers beside the tuned one, and the tuned head's weight in the answer."""
-
-    weights: FastWeights
-    blend: float
-
-
-@dataclass(frozen=True, slots=True)
-class HeadOutputs:
-    """``tuned`` [N, C] over ``labels`` ([N, 0] without a tuned head; [N, 1] for values); ``features``
-    [N, D] for the fast head ([N, 0] where nobody asked for them)."""
-
-    tuned: Floats
-    labels: tuple[str, ...]
-    features: Array
-
-    def answers(self, fast: Fast | None) -> tuple[Floats, tuple[str, ...]]:
-        """Both heads' answer [N, C] and what its columns mean; [N, 0] where nothing is learnt yet."""
-        if fast is None or not fast.weights.labels:
-            return self.tuned, self.labels
-        return blend(
-            self.tuned, self.labels, fast.weights.probabilities(self.features), fast.weights.labels, fast.blend
-        )
 
 
 def load_fast(directory: Path, counts_as_class: Callable[[str, int], bool]) -> Fast | None:
