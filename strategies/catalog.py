@@ -21,11 +21,17 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from strategies.agem_options import AgemOptions
 from strategies.base import Strategy
+from strategies.der_options import DerOptions
+from strategies.er_ace_options import ErAceOptions
 from strategies.ewc_options import EwcOptions
 from strategies.l2_anchor_options import L2AnchorOptions
+from strategies.lwf_options import LwfOptions
+from strategies.mas_options import MasOptions
 from strategies.options import Options
 from strategies.replay_options import ReplayOptions
+from strategies.si_options import SiOptions
 
 GROUP = "retaind.strategies"
 
@@ -40,9 +46,15 @@ class Entry:
 
 BUILT_IN: Mapping[str, Entry] = MappingProxyType(
     {
+        "agem": Entry(AgemOptions, "strategies.agem:Agem"),
+        "der++": Entry(DerOptions, "strategies.der:DerPlusPlus"),
+        "er_ace": Entry(ErAceOptions, "strategies.er_ace:ErAce"),
         "ewc": Entry(EwcOptions, "strategies.ewc:Ewc"),
         "l2_anchor": Entry(L2AnchorOptions, "strategies.l2_anchor:L2Anchor"),
+        "lwf": Entry(LwfOptions, "strategies.lwf:Lwf"),
+        "mas": Entry(MasOptions, "strategies.mas:Mas"),
         "replay": Entry(ReplayOptions, "strategies.replay:Replay"),
+        "si": Entry(SiOptions, "strategies.si:Si"),
     }
 )
 

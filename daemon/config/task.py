@@ -94,7 +94,7 @@ class StrategyRef(BaseModel):
     """One way not to forget; the further keys are the strategy's own options."""
 
     model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
-    name: Name
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_+-]{0,63}$")]
     """A name of the strategy catalogue."""
 
     @property
@@ -145,6 +145,8 @@ class Training(Section):
     """Peak, after the warm-up."""
     head_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.005
     """Peak of the head's."""
+    layer_decay_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer further from the top learns at so much of the rate of the one above it; 1: all alike."""
     epochs: Positive = 4
     """Passes over the new events."""
     batch_size: Positive = 32
@@ -157,6 +159,9 @@ class Training(Section):
     """Gradients are clipped to this norm."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Epochs without a better validation loss before training stops; 0: never. The best epoch is kept."""
+    wise_ft_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """How far the weights go from the parent's to the trained ones in the end (WiSE-FT's α); 1: all the way.
+    A new class's row of the head goes all the way."""
     threads: Positive = 1
     """CPU threads of the trainer."""
     device: Device = "auto"

@@ -8,6 +8,7 @@ Guarantees:
 1. Every new example is trained once an epoch, in an order that the seed alone decides.
 2. Where loss or gradient is not finite nothing is stepped: NonFiniteLoss.
 3. With ``patience``, the weights at the end are those of the epoch with the lowest validation loss.
+4. With ``wise_ft_ratio`` below 1 these are then averaged with the parent's, before strategies look back.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from torch.nn.utils import clip_grad_norm_
 
 from daemon.config.task import Training
 from daemon.errors import NonFiniteLoss
+from daemon.training.averaging import Averaging
 from daemon.training.context import LoopContext
-from daemon.training.optimiser import make_optimiser, make_schedule
+from daemon.training.depth import depths
+from daemon.training.optimiser import NO_DEPTHS, make_optimiser, make_schedule
 from daemon.training.progress import Progress
 from strategies.base import Batch, Example, Outputs, Strategy
 
@@ -67,14 +70,16 @@ class Loop:
     def __init__(
         self, context: LoopContext, strategies: Sequence[Strategy], training: Training, progress: Progress
     ) -> None:
-        """Raises TrainingError where no weight moves."""
+        """Raises TrainingError where no weight moves, ConfigError where ``layer_decay_ratio`` finds no layers."""
         self._context = context
         self._strategies = strategies
         self._training = training
         self._progress = progress
         named = list(context.model.trainable())
         self._weights = [weights for _, weights in named]
-        self._optimiser = make_optimiser(named, training)
+        below = NO_DEPTHS if training.layer_decay_ratio == 1 else depths(context.tuned)
+        self._optimiser = make_optimiser(named, training, below)
+        self._averaging = Averaging(named, training.wise_ft_ratio, context.old_classes)
         self._schedule = make_schedule(self._optimiser, context.total_steps, training.warmup_ratio)
         self._shuffler = random.Random(context.rng.getrandbits(64))
         self._done = Trained()
@@ -102,6 +107,7 @@ class Loop:
             with torch.no_grad():
                 for weights, kept in zip(self._weights, best, strict=True):
                     weights.copy_(kept)
+        self._averaging.apply()
         context.tuned.eval()
         for strategy in self._strategies:
             strategy.consolidate(context)

@@ -1,13 +1,16 @@
 """Fused AdamW with two learning rates, and the schedule: linear warm-up, linear decay to 0.
 
 Fused is five times faster than the loop form on a CPU. Weight decay is decoupled (Loshchilov & Hutter
-2019) and not applied to biases, norms and anything else with one dimension.
+2019) and not applied to biases, norms and anything else with one dimension. The encoder's rate may fall from
+layer to layer (discriminative fine-tuning, Howard & Ruder 2018): d layers below the top it is ``learning_rate`` x
+``layer_decay_ratio`` to the power of d.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -18,26 +21,35 @@ from daemon.config.task import Training
 from daemon.errors import TrainingError
 
 HEAD = "head."
+NO_DEPTHS: Mapping[str, int] = MappingProxyType({})
 
 
-def parameter_groups(named: Iterable[tuple[str, nn.Parameter]], training: Training) -> list[dict[str, Any]]:
-    """Groups by (head or encoder, decayed or not). Names that start with ``head.`` are the head's."""
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+def parameter_groups(
+    named: Iterable[tuple[str, nn.Parameter]], training: Training, depths: Mapping[str, int] = NO_DEPTHS
+) -> list[dict[str, Any]]:
+    """Groups by (head or encoder, decayed or not, depth). Names that start with ``head.`` are the head's.
+
+    ``depths``: by name, how many layers stand above a weight (:func:`daemon.training.depth.depths`); 0 where
+    it has no entry.
+    """
+    groups: dict[tuple[bool, bool, int], list[nn.Parameter]] = {}
     for name, weights in named:
-        groups.setdefault((name.startswith(HEAD), weights.dim() > 1), []).append(weights)
+        groups.setdefault((name.startswith(HEAD), weights.dim() > 1, depths.get(name, 0)), []).append(weights)
     return [
         {
             "params": weights,
-            "lr": training.head_learning_rate if head else training.learning_rate,
+            "lr": training.head_learning_rate if head else training.learning_rate * training.layer_decay_ratio**depth,
             "weight_decay": training.optimizer.weight_decay if decayed else 0.0,
         }
-        for (head, decayed), weights in groups.items()
+        for (head, decayed, depth), weights in groups.items()
     ]
 
 
-def make_optimiser(named: Iterable[tuple[str, nn.Parameter]], training: Training) -> torch.optim.Optimizer:
+def make_optimiser(
+    named: Iterable[tuple[str, nn.Parameter]], training: Training, depths: Mapping[str, int] = NO_DEPTHS
+) -> torch.optim.Optimizer:
     """Raises TrainingError where nothing moves."""
-    groups = parameter_groups(named, training)
+    groups = parameter_groups(named, training, depths)
     if not groups:
         raise TrainingError("tune: no weight of the model moves; there is nothing to train")
     return _MAKERS[training.optimizer.kind](groups, training)
