@@ -10,6 +10,8 @@ among the trained samples. Hence with ``ratio`` 1 an update costs what one with 
 every n-th step and keeps it in between, at 1/n of that. Nothing is done while nothing is stored.
 
 g is the gradient as it stands when this one is asked: a penalty of a strategy behind it in the list is not projected.
+The paper steps by plain descent; here the optimiser scales g weight by weight, and the step that follows keeps
+the promise approximately.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ class ErAce(Rehearsal):
             return None
         counts = row_counts(outputs, len(batch.examples))
         rows = new.repeat_interleave(torch.tensor(counts, device=new.device))
-        others = _absent(batch.targets[rows], outputs.logits.shape[-1])
+        others = absent(batch.targets[rows], outputs.logits.shape[-1])
         lowest = torch.finfo(outputs.logits.dtype).min
         logits = outputs.logits.masked_fill(rows[:, None] & others, lowest)
         asymmetric = context.task_loss(Outputs(outputs.pooled, logits, outputs.lengths, outputs.hidden), batch)
@@ -43,7 +43,7 @@ class ErAce(Rehearsal):
         return self._share * weighted_mean(change, [1] * len(change), batch.weights)
 
 
-def _absent(targets: Tensor, classes: int) -> Tensor:
+def absent(targets: Tensor, classes: int) -> Tensor:
     """[C], True for classes that none of ``targets`` names: class numbers (below 0: none), or [R, C] indicators."""
     if targets.dim() > 1:
         return ~(targets > 0).any(0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -111,8 +112,6 @@ def test_the_reference_is_taken_at_every_so_many_th_step(interval: int, referenc
 def test_other_strategies_replayed_events_ask_for_no_more_of_them() -> None:
     # Given a step that replay has doubled, Then the reference is as large as its new events ask for
     context, model, strategy = around(ratio=0.5)
-    from dataclasses import replace
-
     batch = [*context.new[:4], *(replace(example, replayed=True) for example in context.pool[:4])]
     backward(context, strategy.extend(context, batch))
     model.seen.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import EntryPoint
 
 import pytest
@@ -26,6 +27,22 @@ def test_each_composes_with_replay(beside: str) -> None:
     both = [lambda: catalog.make("replay", {}), lambda: catalog.make(beside, {})]
     check_strategy(*both)
     check_strategy(*reversed(both))
+
+
+@pytest.mark.parametrize(
+    "together",
+    [
+        ("replay", "ewc", "lwf"),
+        ("replay", "er_ace", "der++"),
+        ("si", "replay", "mas", "lwf", "agem"),
+        tuple(catalog.BUILT_IN),
+        tuple(reversed(tuple(catalog.BUILT_IN))),
+    ],
+    ids=lambda together: "+".join(together) if len(together) < 6 else "all",
+)
+def test_many_act_together(together: tuple[str, ...]) -> None:
+    # Given a longer list, up to every strategy that ships, Then every check holds of it
+    check_strategy(*(partial(catalog.make, name, {}) for name in together))
 
 
 def test_unknown_name_lists_the_known_ones() -> None:

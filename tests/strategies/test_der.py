@@ -73,22 +73,21 @@ def test_without_replayed_examples_or_old_classes_there_is_no_term() -> None:
     assert term(context, context.collate(step(context)))[1] is None
 
 
+class ByToken(SpecimenModel):
+    """A row of logits for each token."""
+
+    def forward(self, examples: Sequence[Example]) -> Outputs:
+        outputs = super().forward(examples)
+        assert outputs.hidden is not None
+        return Outputs(outputs.pooled, self.head(outputs.hidden), outputs.lengths, outputs.hidden)
+
+
 def test_rows_by_token_are_averaged_by_example() -> None:
     # Given a task with a row of logits for each token
-    context, parent = around()
-
-    def by_token(model: SpecimenModel, chosen: Sequence[Example]) -> Outputs:
-        outputs = SpecimenModel.forward(model, chosen)
-        assert outputs.hidden is not None
-        return Outputs(outputs.pooled, model.head(outputs.hidden), outputs.lengths, outputs.hidden)
-
-    parent.forward = lambda chosen: by_token(parent, chosen)  # type: ignore[method-assign]
+    parent, model = ByToken(3), ByToken(5)
+    context = SpecimenContext(model, examples("old", 6, range(3)), parent)
     batch = context.collate(step(context))
-    assert isinstance(context.model, SpecimenModel)
-    outputs = by_token(context.model, batch.examples)
-    strategy = DerPlusPlus(DerOptions(strength=1.0))
-    strategy.begin(context)
-    found = strategy.loss(context, batch, outputs)
+    outputs, found = term(context, batch, strength=1.0)
     # Then each replayed text counts the mean over its tokens
     tokens = sum(outputs.lengths[:3])
     with torch.no_grad():
@@ -96,4 +95,4 @@ def test_rows_by_token_are_averaged_by_example() -> None:
     apart = (outputs.logits[tokens:, :3] - logits).square().mean(1)
     parts = torch.split(apart, list(outputs.lengths[3:]))
     assert found is not None
-    torch.testing.assert_close(found, sum((part.mean() for part in parts), torch.zeros(())) / 5)
+    torch.testing.assert_close(found, torch.stack([part.mean() for part in parts]).sum() / 5)

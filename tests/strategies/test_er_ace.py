@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from strategies.base import Batch, Outputs
-from strategies.er_ace import ErAce
+from strategies.er_ace import ErAce, absent
 from strategies.er_ace_options import ErAceOptions
 from strategies.specimen import SpecimenContext, SpecimenModel, examples
 
@@ -88,7 +88,5 @@ def test_a_class_that_comes_alone_is_learnt_by_the_plain_share(share: float, lea
 
 def test_labels_outside_the_set_and_indicators_are_understood() -> None:
     # Given targets as class numbers, one of a label outside the set, or as indicators of several classes
-    from strategies.er_ace import _absent
-
-    assert _absent(torch.tensor([2, -100, 0]), 4).tolist() == [False, True, False, True]
-    assert _absent(torch.tensor([[1.0, 0, 0], [0, 0, 1]]), 3).tolist() == [False, True, False]
+    assert absent(torch.tensor([2, -100, 0]), 4).tolist() == [False, True, False, True]
+    assert absent(torch.tensor([[1.0, 0, 0], [0, 0, 1]]), 3).tolist() == [False, True, False]

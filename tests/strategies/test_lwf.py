@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -15,7 +17,7 @@ from strategies.specimen import SpecimenContext, SpecimenModel, examples
 class Counted(SpecimenModel):
     asked = 0
 
-    def forward(self, examples):  # type: ignore[no-untyped-def]
+    def forward(self, examples: Sequence[Example]) -> Outputs:
         self.asked += len(examples)
         return super().forward(examples)
 

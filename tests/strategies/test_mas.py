@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from strategies.base import TrainContext
+from strategies.base import Example, Outputs, TrainContext
 from strategies.mas import Mas
 from strategies.mas_options import MasOptions
 from strategies.specimen import SpecimenContext, SpecimenModel
@@ -49,7 +50,7 @@ def test_labels_do_not_matter() -> None:
     assert all(torch.equal(found[name], other[name]) for name in found)
 
 
-def test_a_shared_row_of_gradients_is_measured_once_each() -> None:
+def test_a_weight_that_no_hook_knows_is_measured_too() -> None:
     # Given a weight outside every layer that a hook knows, added to all outputs
     class Shifted(SpecimenModel):
         def __init__(self, classes: int) -> None:
@@ -57,7 +58,7 @@ def test_a_shared_row_of_gradients_is_measured_once_each() -> None:
             self.shift = torch.nn.Parameter(torch.full((classes,), 0.3))
             self.scale = torch.nn.Parameter(torch.ones(()))
 
-        def forward(self, examples):  # type: ignore[no-untyped-def]
+        def forward(self, examples: Sequence[Example]) -> Outputs:
             outputs = super().forward(examples)
             outputs.logits = (outputs.logits + self.shift) * self.scale
             return outputs

@@ -28,7 +28,7 @@ def descend(model: SpecimenModel, strategy: Si, steps: int, rate: float) -> tupl
             with torch.no_grad():
                 for weights in model.parameters():
                     assert weights.grad is not None
-                    weights -= rate * weights.grad
+                    weights.sub_(rate * weights.grad)
     strategy.consolidate(context)
     return losses, places
 
@@ -73,7 +73,7 @@ def test_weights_that_are_put_back_afterwards_change_nothing() -> None:
             strategy.on_gradients(context)
             with torch.no_grad():
                 for weights in model.parameters():
-                    weights -= 0.1 * (step + 1)
+                    weights.sub_(0.1 * (step + 1))
         if put_back:
             with torch.no_grad():
                 for weights in model.parameters():
@@ -99,7 +99,7 @@ def test_its_own_penalty_does_not_count_as_the_losss_gradient() -> None:
         strategy.on_gradients(context)
         with torch.no_grad():
             for weights in model.parameters():
-                weights += 0.1
+                weights.add_(0.1)
     strategy.consolidate(context)
     # Then it pulled, and found nothing important
     assert model.head.bias.grad is not None
