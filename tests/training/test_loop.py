@@ -64,6 +64,7 @@ def run(
     strategies: Sequence[Strategy] = (),
     *,
     pool: int = 0,
+    old_classes: int = 0,
     validation: Sequence[Example] = (),
     new: Sequence[Example] = (),
     **training: Any,
@@ -75,12 +76,13 @@ def run(
         model.task,
         new=chosen,
         pool=examples("old", pool),
-        old_classes=0,
+        old_classes=old_classes,
         seed=5,
         batch_size=config.batch_size,
         total_steps=steps_in(len(chosen), config),
         parent=Tiny,
     )
+    tmp_path.mkdir(exist_ok=True)
     with Progress(tmp_path / "progress.jsonl", SystemClock()) as progress, progress.phase("train"):
         return Loop(context, strategies, config, progress).run(validation)
 
