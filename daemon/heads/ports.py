@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -46,13 +46,22 @@ class HeadState(Protocol):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The classes that have members."""
+        """The classes that answer: those that have members, and standing ones."""
 
     def add(self, key: bytes, event_id: str, label: str, features: Array) -> None:
         """Fold one train label; ``features`` [D] of that input."""
 
     def remove(self, key: bytes, event_id: str, features: Array) -> None:
         """Take an event's label out; nothing happens for one that is not a member."""
+
+    def named(self, label: str) -> bool:
+        """Whether the label's words are known."""
+
+    def name(self, label: str, features: Array) -> None:
+        """The label's own words, encoded: the first example of its class, for as long as the class answers."""
+
+    def stand(self, labels: Collection[str]) -> None:
+        """These answer from their name alone; each must be named."""
 
     def advance(self, cursor: int) -> None:
         """All changes up to ``cursor`` are in."""

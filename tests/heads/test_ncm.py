@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from daemon.config.task import NcmHead
 from daemon.errors import ConfigError
 from daemon.heads import get_head
-from daemon.heads.ncm import NcmState
+from daemon.heads.ncm import NcmKind, NcmState
 from tests.heads.contract import LABELS, WIDTH, HeadContract, features, key, same
 
 OPTIONS = NcmHead().model_dump(mode="json")
@@ -101,7 +101,7 @@ class TestNcm(HeadContract):
         broken = {**state.tensors(), "counts": state.tensors()["counts"] + 1}
         # Then it is refused
         with pytest.raises(ValueError, match="counts: 9 in all; there are 5 members"):
-            NcmState.load(broken, state.metadata())
+            NcmKind().load_state(broken, state.metadata())
 
     def test_a_key_must_be_a_hash(self) -> None:
         # Given a state

@@ -1,0 +1,54 @@
+"""Choosing the ridge and the temperature: each sampled example is answered as if it had not been learnt.
+
+f₋ᵢ = (f − h y)/(1 − h) with h = zᵀPz is what ridge regression would say of an example without having seen it
+(Allen 1974), so nothing need be kept out. The ridge with the lowest log loss on the sample, under the best
+temperature for it, is found by climbing a grid of factors of two from the present one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEAST, MOST = 2.0**-8, 2.0**3
+"""Bounds of the ridge."""
+_TEMPERATURES = np.geomspace(1.0, 64.0, 37)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """``loss``: mean negative log-likelihood, nats."""
+
+    ridge: float
+    temperature: float
+    loss: float
+
+
+def best_temperature(scores: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, float]:
+    """``scores`` [N, C], ``targets`` [N] columns -> (temperature, mean negative log-likelihood)."""
+    shifted = scores - scores.max(axis=1, keepdims=True)
+    mine = shifted[np.arange(len(targets)), targets]
+    losses = [
+        float((np.log(np.exp(temperature * shifted).sum(axis=1)) - temperature * mine).mean())
+        for temperature in _TEMPERATURES
+    ]
+    best = int(np.argmin(losses))
+    return float(_TEMPERATURES[best]), losses[best]
+
+
+def climb(start: float, judge: Callable[[float], Choice]) -> Choice:
+    """The best ridge near ``start``: doubled or halved as long as that lowers the loss."""
+    best = judge(start)
+    for factor in (2.0, 0.5):
+        moved = False
+        while LEAST <= best.ridge * factor <= MOST:
+            tried = judge(best.ridge * factor)
+            if tried.loss >= best.loss:
+                break
+            best, moved = tried, True
+        if moved:
+            break
+    return best

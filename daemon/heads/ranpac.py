@@ -1,0 +1,336 @@
+"""Random projection and ridge regression: the closed-form fast head (after McDonnell et al., RanPAC, NeurIPS 2023).
+
+Features x (the last layers' means) are projected to z = relu(xW)·√(2/d) and B = Σyzᵀ(Σzzᵀ + λI)⁻¹ is kept up to
+date exactly (:mod:`daemon.heads.ridge`). A class answers with
+
+    s_c = { b_c·z · (1 + a/n_c) + [cos(x, S_c) − mean over classes] / (1 + n_c/3) } / (1 + a/n̄),   p = softmax(T·s),
+
+n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c: plain ridge starves young classes; both terms fade as
+they grow. λ and T come from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 64 members and
+whenever their number has doubled.
+
+Guarantees:
+
+1. Given λ, what answers does not depend on the order of events, to rounding; members can be taken out, states of
+   disjoint members add up.
+2. The sample is the members with the smallest keys: the same members, the same sample, while none was taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from daemon.heads.classes import ClassState, softmax, unit
+from daemon.heads.leave_one_out import Choice, best_temperature, climb
+from daemon.heads.ports import Array
+from daemon.heads.projection import Projection, projection
+from daemon.heads.ridge import Ridge
+from daemon.heads.sample import Sample
+
+FIRST_CHOICE = 64
+"""Members at which the ridge is chosen for the first time."""
+_NEAR = 3.0
+"""Examples at which the cosine to the class's mean has half its weight."""
+_BLOCK = 64
+"""Examples folded at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class RanpacOptions:
+    """As in config ``head: {kind: ranpac}``."""
+
+    layers: int
+    width: int
+    ridge: float
+    young_events: float
+    sample_events: int
+    seed: int
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> RanpacOptions:
+        return cls(
+            int(options["layers"]),
+            int(options["width"]),
+            float(options["ridge"]),
+            float(options["young_events"]),
+            int(options["sample_events"]),
+            int(options["seed"]),
+        )
+
+
+class RanpacWeights:
+    """``solved`` [C, d] on the projected features and ``near`` [C, H] on the last layer's. Immutable."""
+
+    kind = "ranpac"
+
+    def __init__(
+        self,
+        cursor: int,
+        labels: tuple[str, ...],
+        solved: Array,
+        near: Array,
+        temperature: float,
+        features: int,
+        options: RanpacOptions,
+    ) -> None:
+        if solved.shape != (len(labels), options.width) or len(near) != len(labels):
+            raise ValueError(f"solved: shape {solved.shape}; {len(labels)} labels need [{len(labels)}, width]")
+        if not (np.isfinite(solved).all() and np.isfinite(near).all()):
+            raise ValueError("solved: not finite")
+        self.cursor = cursor
+        self.labels = labels
+        self.layers = options.layers
+        self._features = features
+        self._options = options
+        self._solved, self._near = solved, near
+        self._temperature = temperature
+
+    def probabilities(self, features: Array) -> Array:
+        """[B, D] features -> [B, C]. Raises ValueError for another width than those that were folded."""
+        if not self.labels:
+            return np.zeros((len(features), 0), np.float32)
+        if features.ndim != 2 or features.shape[1] != self._features:
+            raise ValueError(f"features: shape {features.shape}; this head needs [B, {self._features}]")
+        features = unit(features.astype(np.float32, copy=False))
+        project = _projection(self._options, self._features)
+        scores = (project(torch.from_numpy(features)) @ torch.from_numpy(self._solved).T).numpy()
+        return softmax(self._temperature * (scores + _last(features, self.layers) @ self._near.T))
+
+    def tensors(self) -> Mapping[str, NDArray[Any]]:
+        return {"solved": self._solved, "near": self._near}
+
+    def metadata(self) -> Mapping[str, Any]:
+        return {
+            "cursor": self.cursor,
+            "labels": list(self.labels),
+            "temperature": self._temperature,
+            "features": self._features,
+            **asdict(self._options),
+        }
+
+
+class RanpacState(ClassState):
+    """The ridge's sums, each class's sum of last-layer features, and the sample. Memory: 8d² bytes for the
+    squares (128 MB at 4,000), 2 MB for the sample, 8d bytes a class, and the members."""
+
+    kind = "ranpac"
+
+    def __init__(self, options: RanpacOptions) -> None:
+        super().__init__(options.layers)
+        self._chosen = options
+        self._ridge = Ridge(options.width, options.ridge)
+        self._sums = np.zeros((0, 0), np.float64)
+        self._sample = Sample(options.sample_events)
+        self._queue: list[tuple[Array, int | None, int | None]] = []
+        self._in: Mapping[int, Array] = {}
+        """The names that are in the ridge."""
+        self._temperature = 10.0
+        self._next_choice = FIRST_CHOICE
+
+    @property
+    def ridge(self) -> float:
+        """The present λ."""
+        return self._ridge.ridge
+
+    def weights(self, counts_as_class: Callable[[str, int], bool] | None = None) -> RanpacWeights:
+        """Solved for the classes that answer (and count); chooses the ridge anew where that is due."""
+        self._fold()
+        if len(self._members) >= self._next_choice:
+            self._choose()
+        labels = self.labels
+        if counts_as_class is not None:
+            labels = tuple(label for label in labels if counts_as_class(label, int(self._counts[self._rows[label]])))
+        rows = [self._rows[label] for label in labels]
+        near = self._near(rows)
+        boost = torch.from_numpy(self._boost(self._counts[rows]) / self._usual()).float()
+        solved = (self._ridge.solved[rows] * boost[:, None]).numpy()
+        return RanpacWeights(self.cursor, labels, solved, near, self._temperature, self._width, self._chosen)
+
+    # -- the sums ---------------------------------------------------------------------------------
+
+    def _options(self) -> Mapping[str, Any]:
+        return asdict(self._chosen)
+
+    def _blank(self) -> RanpacState:
+        return RanpacState(self._chosen)
+
+    def _resize(self, rows: int, width: int) -> None:
+        before, self._sums = self._sums, np.zeros((rows, width // self.layers), np.float64)
+        self._sums[: before.shape[0], : before.shape[1]] = before
+        self._ridge.grow(rows)
+
+    def _move(self, key: bytes, vector: Array, old: int | None, new: int | None) -> None:
+        last = _last(unit(vector)[None], self.layers)[0]
+        if old is not None:
+            self._sums[old] = self._sums[old] - last if self._counts[old] else 0.0
+        if new is None:
+            self._sample.drop(key)
+        else:
+            self._sums[new] += last
+            self._sample.offer(key, vector)
+        self._queue.append((vector, old, new))
+        if len(self._queue) >= _BLOCK:
+            self._fold()
+
+    def _absorb(self, other: RanpacState, rows: Mapping[int, int]) -> None:
+        other._fold()
+        cross = torch.zeros(len(self._counts), self._chosen.width)
+        for theirs, ours in rows.items():
+            self._sums[ours] += other._sums[theirs]
+            cross[ours] = other._ridge.cross()[theirs]
+        self._ridge.put(other._ridge.gram(), cross)
+        self._sample.join(other._sample)
+
+    def _sums_tensors(self, size: int) -> Mapping[str, NDArray[Any]]:
+        self._fold()
+        return {
+            "sums": self._sums[:size].copy(),
+            "gram": self._ridge.gram().numpy(),
+            "cross": self._ridge.cross()[:size].numpy(),
+            **self._sample.tensors(),
+        }
+
+    def metadata(self) -> Mapping[str, Any]:
+        chosen = {"temperature": self._temperature, "next_choice": self._next_choice, "chosen_ridge": self.ridge}
+        return {**super().metadata(), **chosen}
+
+    def _restore_sums(self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> None:
+        size, width = len(self._rows), self._chosen.width
+        sums, cross = np.array(tensors["sums"], np.float64), np.array(tensors["cross"], np.float32)
+        if sums.shape != (size, self._width // self.layers) or cross.shape != (size, width):
+            raise ValueError(f"sums, cross: shapes {sums.shape}, {cross.shape} do not fit {size} labels, {width} wide")
+        self._sums[:size] = sums
+        padded = torch.zeros(len(self._counts), width)
+        padded[:size] = torch.from_numpy(cross)
+        self._ridge.ridge = float(metadata["chosen_ridge"])
+        self._ridge.put(torch.from_numpy(np.array(tensors["gram"], np.float32)), padded)
+        self._sample = Sample.load(tensors, self._chosen.sample_events)
+        self._temperature = float(metadata["temperature"])
+        self._next_choice = int(metadata["next_choice"])
+
+    # -- solving ----------------------------------------------------------------------------------
+
+    def _fold(self) -> None:
+        """The queue and the names into the ridge."""
+        if not self._width:
+            return
+        if self._queue:
+            rows = self._project(np.stack([vector for vector, _, _ in self._queue]))
+            signs = torch.tensor([float((new is not None) - (old is not None)) for _, old, new in self._queue])
+            targets = torch.zeros(len(rows), len(self._counts))
+            for place, (_, old, new) in enumerate(self._queue):
+                if old is not None:
+                    targets[place, old] -= 1.0
+                if new is not None:
+                    targets[place, new] += 1.0
+            self._ridge.learn(rows, signs, targets)
+            self._queue.clear()
+        names = self._first_examples()
+        gone = [row for row, vector in self._in.items() if names.get(row) is not vector]
+        come = [row for row, vector in names.items() if self._in.get(row) is not vector]
+        self._ridge.unname(gone)
+        if come:
+            self._ridge.name(come, self._project(np.stack([names[row] for row in come])))
+        self._in = dict(names)
+
+    def _project(self, vectors: Array) -> Tensor:
+        return _projection(self._chosen, self._width)(torch.from_numpy(unit(vectors)))
+
+    def _boost(self, counts: NDArray[Any]) -> NDArray[Any]:
+        """1 + a/n."""
+        return np.asarray(1 + self._chosen.young_events / np.maximum(counts, 1))
+
+    def _usual(self) -> float:
+        """The boost of a class of average size: scores are divided by it, so that one temperature suits them while
+        all classes grow."""
+        classes = int((self._counts > 0).sum())
+        return float(self._boost(np.array(len(self._members) / max(1, classes))))
+
+    def _means(self, rows: list[int]) -> NDArray[np.float64]:
+        """Sums of last-layer features with the names in them [C, H]."""
+        names = self._first_examples()
+        sums = self._sums[rows]
+        for place, row in enumerate(rows):
+            if row in names:
+                sums[place] += _last(unit(names[row])[None], self.layers)[0]
+        return sums
+
+    def _near(self, rows: list[int]) -> Array:
+        means = unit(self._means(rows))
+        centred = means - means.mean(axis=0, keepdims=True) if rows else means
+        return np.asarray(centred / (1 + self._counts[rows] / _NEAR)[:, None] / self._usual(), np.float32)
+
+    # -- choosing ---------------------------------------------------------------------------------
+
+    def _choose(self) -> None:
+        """Ridge and temperature by leave-one-out on the sample."""
+        self._next_choice = 2 * len(self._members)
+        vectors, keys = self._sample.rows()
+        rows = [row for row in range(len(self._counts)) if self._answers(row)]
+        column = {row: place for place, row in enumerate(rows)}
+        targets = np.array([column[self._members.label(key)] for key in keys], np.int64)  # type: ignore[index]
+        projected = self._project(vectors)
+        last = _last(unit(vectors), self.layers)
+        boost, others = self._boost(self._counts[rows])[None].repeat(len(keys), 0), self._counts[rows][targets] - 1
+        offsets = last @ self._near(rows).T
+        mine = np.arange(len(keys)), targets
+        boost[mine] = self._boost(others)
+        boost /= self._usual()
+        without = unit(self._means(rows)[targets] - last)
+        centre = unit(self._means(rows)).mean(axis=0)
+        offsets[mine] = ((without - centre) * last).sum(axis=1) / (1 + others / _NEAR) / self._usual()
+
+        cross = self._ridge.total_cross()[rows].T
+
+        def judge(ridge: float) -> Choice:
+            factor = self._ridge.factor(ridge)
+            half = torch.linalg.solve_triangular(factor, projected.T, upper=False)
+            leverage = half.square().sum(0)
+            solved = torch.cholesky_solve(cross, factor)
+            fitted = projected @ solved
+            own = torch.from_numpy(targets)[:, None]
+            left = fitted.scatter_add(1, own, -leverage[:, None]) / (1 - leverage).clamp_min(1e-6)[:, None]
+            scores = left.numpy() * boost + offsets
+            temperature, loss = best_temperature(scores, targets)
+            return Choice(ridge, temperature, loss)
+
+        best = climb(self._ridge.ridge, judge)
+        self._temperature = best.temperature
+        self._ridge.solve(best.ridge)
+
+
+class RanpacKind:
+    """Options: those of config ``head: {kind: ranpac}``."""
+
+    def new(self, options: Mapping[str, Any]) -> RanpacState:
+        return RanpacState(RanpacOptions.of(options))
+
+    def load_state(self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> RanpacState:
+        return self.new(metadata).restore(tensors, metadata)
+
+    def load_weights(self, tensors: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]) -> RanpacWeights:
+        return RanpacWeights(
+            int(metadata["cursor"]),
+            tuple(metadata["labels"]),
+            np.array(tensors["solved"], np.float32),
+            np.array(tensors["near"], np.float32),
+            float(metadata["temperature"]),
+            int(metadata["features"]),
+            RanpacOptions.of(metadata),
+        )
+
+
+def _projection(options: RanpacOptions, features: int) -> Projection:
+    return projection(options.seed, features, options.width, options.layers)
+
+
+def _last(features: NDArray[Any], layers: int) -> NDArray[Any]:
+    """[B, D] -> [B, D / layers], the last layer's, of length 1."""
+    return unit(features[:, -(features.shape[1] // layers) :])
