@@ -131,8 +131,13 @@ def _labels(config: Config) -> Iterator[Finding]:
             yield key, known, "with labels.mode closed the allowed labels must stand here"
         if len(set(known)) != len(known):
             yield key, known, "each label once"
-        if len(known) > task.labels.max_labels:
-            yield key, f"{len(known)} labels", f"more than labels.max_labels {task.labels.max_labels}"
+        described = set(task.labels.descriptions) - set(known)
+        if len(known) + len(described) > task.labels.max_labels:
+            number = f"{len(known) + len(described)} labels with labels.descriptions"
+            yield key, number, f"more than labels.max_labels {task.labels.max_labels}"
+        if task.labels.mode == "closed" and described:
+            key = f"tasks.{name}.labels.descriptions"
+            yield key, sorted(described), "with labels.mode closed only labels of labels.known can be described"
 
 
 def _strategies(config: Config) -> Iterator[Finding]:

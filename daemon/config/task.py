@@ -62,7 +62,11 @@ class Labels(Section):
     """``open``: a new label becomes a class. ``closed``: only ``known`` ones; others go to the
     dead-letter topic. ``quarantine``: a new label is kept, and becomes a class with ``min_count`` events."""
     known: list[str] = Field(default=[])
-    """The labels allowed when closed, and known from the start otherwise."""
+    """The labels allowed when closed, and known from the start otherwise: the fast head answers them from their
+    names before the first event."""
+    descriptions: dict[str, str] = Field(default={})
+    """Words for a label that say more than its name, such as {card_lost: "the customer lost the card"}: the first
+    example of its class. A label that has some is known from the start."""
     max_labels: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """A further label goes to the dead-letter topic."""
     min_count: Positive = 3
@@ -83,11 +87,52 @@ class NcmHead(Section):
     """How many of the last layers make the features."""
     temperature: Annotated[float, Field(gt=0)] = 20.0
     """Probabilities are softmax(temperature x cosine)."""
+    names: bool = True
+    """A class's first example is its label's own words (``card_lost``: "card lost"), or its description."""
     refit_max_events: Positive = 4_000
     """At most so many stored events, balanced over classes, are re-encoded after an update."""
 
 
-Head = Annotated[NoHead | NcmHead, Field(discriminator="kind")]
+class SldaHead(Section):
+    """Streaming linear discriminant analysis (Hayes & Kanan 2020): class means and one covariance."""
+
+    kind: Literal["slda"] = "slda"
+    layers: Positive = 3
+    """How many of the last layers make the features."""
+    shrinkage_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1
+    """How far the covariance is drawn towards its mean variance."""
+    temperature: Annotated[float, Field(gt=0)] = 1.0
+    """Probabilities are softmax(temperature x discriminant)."""
+    names: bool = True
+    """A class's first example is its label's own words, or its description."""
+    refit_max_events: Positive = 4_000
+    """At most so many stored events, balanced over classes, are re-encoded after an update."""
+
+
+class RanpacHead(Section):
+    """Ridge regression on a wide random projection of the features, exact and recursive (RanPAC, McDonnell et
+    al. 2023). Memory in learner and trainer: 8 x width² bytes (128 MB at 4,000); a snapshot is half of that."""
+
+    kind: Literal["ranpac"] = "ranpac"
+    layers: Positive = 3
+    """How many of the last layers make the features."""
+    width: Annotated[int, Field(ge=100, le=10_000)] = 4_000
+    """Of the projection; one label costs time in proportion to its square."""
+    ridge: Annotated[float, Field(gt=0, le=8)] = 0.03
+    """λ until 64 events have come; then it is chosen by leave-one-out, again with each doubling."""
+    young_events: Annotated[float, Field(ge=0)] = 10.0
+    """a of the factor 1 + a/n that lifts a class with n events; 0: none."""
+    sample_events: Annotated[int, Field(ge=50, le=5_000)] = 500
+    """Events that choose the ridge and the temperature."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Of the projection."""
+    names: bool = True
+    """A class's first example is its label's own words (``card_lost``: "card lost"), or its description."""
+    refit_max_events: Positive = 4_000
+    """At most so many stored events, balanced over classes, are re-encoded after an update."""
+
+
+Head = Annotated[NoHead | NcmHead | SldaHead | RanpacHead, Field(discriminator="kind")]
 
 
 class StrategyRef(BaseModel):
@@ -217,7 +262,7 @@ class TaskConfig(Section):
     """Which weights an update moves."""
     labels: Labels = Labels()
     """Which labels become classes."""
-    head: Head = NcmHead()
+    head: Head = RanpacHead()
     """The fast learner."""
     strategies: list[StrategyRef] = Field(default=[StrategyRef(name="replay")])
     """Ways not to forget, in order, each once; ``[]`` is naive fine-tuning. Their options: strategies.md."""

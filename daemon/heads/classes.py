@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ class ClassState(ABC):
     ``labels`` are the classes that answer: those with members, and standing ones.
     """
 
-    kind: ClassVar[str]
+    kind: str
 
     def __init__(self, layers: int) -> None:
         self.cursor = 0

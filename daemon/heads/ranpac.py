@@ -5,9 +5,9 @@ date exactly (:mod:`daemon.heads.ridge`). A class answers with
 
     s_c = { b_c·z · (1 + a/n_c) + [cos(x, S_c) − mean over classes] / (1 + n_c/3) } / (1 + a/n̄),   p = softmax(T·s),
 
-n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c: plain ridge starves young classes; both terms fade as
-they grow. λ and T come from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 64 members and
-whenever their number has doubled.
+n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c: plain ridge starves young classes;
+both terms fade as they grow. λ and T come from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 64
+members and whenever their number has doubled.
 
 Guarantees:
 

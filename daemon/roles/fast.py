@@ -25,11 +25,12 @@ import torch
 
 from daemon.buffer.ports import BufferReader
 from daemon.config.paths import StatePaths
-from daemon.config.task import TaskConfig
+from daemon.config.task import NoHead, TaskConfig
 from daemon.durable import write_atomically
 from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import get_head
 from daemon.heads import store as head_store
+from daemon.heads.naming import name_classes, name_standing
 from daemon.heads.ports import FastWeights, HeadState
 from daemon.registry.version import Version
 from daemon.roles.replay import Lesson, Standpoint, lesson, replay
@@ -78,6 +79,7 @@ class FastLearner:
         self._blend = blend
         self._directory = directory
         self._windows = windows
+        self._names = not isinstance(config.head, NoHead) and config.head.names and schema.has_classes
         self._saved_cursor = -1
 
     @classmethod
@@ -110,6 +112,8 @@ class FastLearner:
         if head_store.weights_stamp(refitted) is not None:
             blend = head_store.load_weights(refitted)[1]
         learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor, windows)
+        if learner._names:
+            name_standing(state, config.labels, partial(served.features, layers=state.layers))
         learner._leave_out(state, windows, version)
         learner.publish()
         return learner
@@ -138,6 +142,10 @@ class FastLearner:
         return len(changes)
 
     def _fold(self, state: HeadState, changes: Sequence[tuple[Change, Lesson]]) -> None:
+        if self._names:
+            taught_labels = [taught.label for _, taught in changes if taught.label is not None]
+            classes = [name for label in taught_labels for name in self._schema.classes(label)]
+            name_classes(state, classes, self._config.labels, partial(self.served.features, layers=state.layers))
         inputs: list[Input] = []
         for change, _ in changes:
             inputs.append(change.event.input)

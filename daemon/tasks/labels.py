@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from daemon.config.task import Labels
 from daemon.errors import DecodeError
 from daemon.events import LabelValue
+
+_BETWEEN = re.compile(r"[\s_\-./:]+|(?<=[a-z])(?=[A-Z])")
 
 
 def admit(label: LabelValue, known_counts: Mapping[str, int], cfg: Labels) -> None:
@@ -42,7 +45,21 @@ def admit(label: LabelValue, known_counts: Mapping[str, int], cfg: Labels) -> No
         )
 
 
+def standing(cfg: Labels) -> tuple[str, ...]:
+    """The labels that are known before the first event, each once."""
+    return tuple(dict.fromkeys([*cfg.known, *cfg.descriptions]))
+
+
+def words(label: str, cfg: Labels) -> str:
+    """What a label says: its description, or its name as words (``card_lost``, ``CardLost``: "card lost")."""
+    described = cfg.descriptions.get(label)
+    if described:
+        return described
+    spaced = _BETWEEN.sub(" ", label).strip()
+    return spaced.lower() if spaced else label
+
+
 def is_class(name: str, rows: int, cfg: Labels) -> bool:
     """Whether a label with so many train rows counts as a class: in ``quarantine`` an unknown one only
     from ``labels.min_count`` rows on. Asked by who answers and who teaches; the events are kept all the same."""
-    return cfg.mode != "quarantine" or name in cfg.known or rows >= cfg.min_count
+    return cfg.mode != "quarantine" or name in standing(cfg) or rows >= cfg.min_count

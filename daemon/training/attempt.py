@@ -96,8 +96,7 @@ class Attempt:
                 trained = self._train(model, task, parent, strategies, encoder, progress)
             model.eval()
             with progress.phase("refit", len(self._rows["refit"])):
-                options = config.head.model_dump(mode="json")
-                state = refit(model, task, options, self._rows["refit"], encoder, job.cursor, progress)
+                state = refit(model, task, config, self._rows["refit"], encoder, job.cursor, progress)
             with progress.phase("score", len(self._rows["holdout"]) + len(self._rows["validation"])):
                 fast, scores = self._score(champion, model, task, state, encoder, progress)
             with progress.phase("save"):

@@ -6,15 +6,16 @@ folded into a fresh HeadState, which then stands at the job's cursor. Nothing is
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from daemon.events import StoredEvent
+from daemon.config.task import NoHead, TaskConfig
+from daemon.events import Input, StoredEvent
 from daemon.heads import get_head
 from daemon.heads.blend import align, fit_blend
-from daemon.heads.ports import FastWeights, HeadState
+from daemon.heads.naming import name_classes, name_standing
+from daemon.heads.ports import Array, FastWeights, HeadState
 from daemon.models.tuned import TunedModel
 from daemon.tasks.base import Task
 from daemon.training.answers import HeadOutputs, run_heads
@@ -25,21 +26,31 @@ from daemon.training.rows import RowEncoder
 def refit(
     model: TunedModel,
     task: Task,
-    options: Mapping[str, Any],
+    config: TaskConfig,
     rows: Sequence[StoredEvent],
     encoder: RowEncoder,
     cursor: int,
     progress: Progress,
 ) -> HeadState | None:
-    """``options``: config ``head`` with its ``kind``. None where the task has no classes or ``kind`` is
-    ``none``. Raises ConfigError for an unknown kind."""
-    kind = get_head(str(options["kind"]))
-    if kind is None or not task.has_classes:
+    """Names come first: they are the first examples of their classes. None where the task has no classes or
+    ``head.kind`` is ``none``."""
+    kind = get_head(config.head.kind)
+    if kind is None or isinstance(config.head, NoHead) or not task.has_classes:
         return None
-    state = kind.new(options)
+    state = kind.new(config.head.model_dump(mode="json"))
+
+    def encode(inputs: Sequence[Input]) -> Array:
+        examples = [
+            task.encode("", value, None, model.labels, encoder.tokenizer, encoder.max_tokens) for value in inputs
+        ]
+        return run_heads(model, task, examples, state.layers, progress).features
+
     named = [(event, event.label) for event in rows if isinstance(event.label, str)]
     examples = encoder.encode([event for event, _ in named], model.labels)
     found = run_heads(model, task, examples, state.layers, progress)
+    if config.head.names:
+        name_standing(state, config.labels, encode)
+        name_classes(state, (label for _, label in named), config.labels, encode)
     for (event, label), features in zip(named, found.features, strict=True):
         state.add(event.key, event.id, label, features)
     state.advance(cursor)

@@ -15,6 +15,7 @@ from daemon.errors import StoreFull
 from daemon.events import Split, StoredEvent
 from daemon.registry.version import Version
 from daemon.tasks.base import TaskSchema
+from daemon.tasks.labels import standing
 from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
 from strategies.base import PlanStats, Strategy
@@ -89,7 +90,7 @@ def _labels(
     old: Sequence[str], config: TaskConfig, schema: TaskSchema, events: Sequence[StoredEvent]
 ) -> tuple[str, ...]:
     """The parent's in their order, the configured ones, then new ones in the order of arrival."""
-    labels = dict.fromkeys([*old, *(config.labels.known if schema.has_classes else ())])
+    labels = dict.fromkeys([*old, *(standing(config.labels) if schema.has_classes else ())])
     for event in sorted(events, key=lambda event: event.seq):
         if event.label is not None:
             labels.update(dict.fromkeys(schema.classes(event.label)))
