@@ -133,8 +133,8 @@ def _labels(config: Config) -> Iterator[Finding]:
             yield key, known, "each label once"
         described = set(task.labels.descriptions) - set(known)
         if len(known) + len(described) > task.labels.max_labels:
-            number = f"{len(known) + len(described)} labels with labels.descriptions"
-            yield key, number, f"more than labels.max_labels {task.labels.max_labels}"
+            most = f"more than labels.max_labels {task.labels.max_labels} (those of labels.descriptions count)"
+            yield key, f"{len(known) + len(described)} labels", most
         if task.labels.mode == "closed" and described:
             key = f"tasks.{name}.labels.descriptions"
             yield key, sorted(described), "with labels.mode closed only labels of labels.known can be described"

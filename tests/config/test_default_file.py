@@ -23,6 +23,7 @@ LEFT_OUT = {
     "http.token",
     "stream.kafka.sasl",
     "stream.kafka.instance_id",
+    "tasks.support.labels.descriptions",
     *(f"stream.kafka.ssl.{name}" for name in Ssl.model_fields if name != "check_hostname"),
 }
 """What has no default that could stand in the file."""
