@@ -31,7 +31,7 @@ from daemon.heads.classes import ClassState, softmax, unit
 from daemon.heads.leave_one_out import Choice, best_temperature, climb
 from daemon.heads.ports import Array
 from daemon.heads.projection import Projection, projection
-from daemon.heads.ridge import Ridge
+from daemon.heads.ridge import Ridge, pack, unpack
 from daemon.heads.sample import Sample
 
 FIRST_CHOICE = 64
@@ -192,7 +192,7 @@ class RanpacState(ClassState):
         self._fold()
         return {
             "sums": self._sums[:size].copy(),
-            "gram": self._ridge.gram().numpy(),
+            "gram": pack(self._ridge.gram()),
             "cross": self._ridge.cross()[:size].numpy(),
             **self._sample.tensors(),
         }
@@ -210,7 +210,7 @@ class RanpacState(ClassState):
         padded = torch.zeros(len(self._counts), width)
         padded[:size] = torch.from_numpy(cross)
         self._ridge.ridge = float(metadata["chosen_ridge"])
-        self._ridge.put(torch.from_numpy(np.array(tensors["gram"], np.float32)), padded)
+        self._ridge.put(unpack(tensors["gram"], width), padded)
         self._sample = Sample.load(tensors, self._chosen.sample_events)
         self._temperature = float(metadata["temperature"])
         self._next_choice = int(metadata["next_choice"])

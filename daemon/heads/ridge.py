@@ -17,11 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 RESOLVE_EVERY = 20_000
 """Rows after which P and B are solved from the sums again."""
+_LEAVING_COUNTS = 50
+"""So many times more than a row that enters: taking out magnifies rounding."""
 _ALONE = 0.9
 """Leverage above which a row is not taken out by a block: 1 − h stands in the denominator, and single precision
 does not bear it. P is solved from the sums then."""
@@ -91,7 +95,7 @@ class Ridge:
             self.gram()
         self._cross.addmm_(targets.T, rows)
         self._carry(rows, signs, targets)
-        self._rows_since += len(rows)
+        self._rows_since += len(rows) + _LEAVING_COUNTS * int((signs < 0).sum())
         if self._rows_since >= RESOLVE_EVERY:
             self.solve(self.ridge)
 
@@ -170,3 +174,21 @@ class Ridge:
             projected = projected - (projected @ active.T) @ gains
             inverse.addmm_(mine.T, gains, alpha=-1.0)
         self._solved += targets.T @ projected
+
+
+def pack(square: Tensor) -> NDArray[np.float32]:
+    """The lower triangle of a symmetric [d, d], row after row: [d(d + 1)/2]."""
+    full = square.numpy()
+    return np.concatenate([row[: place + 1] for place, row in enumerate(full)])
+
+
+def unpack(triangle: NDArray[np.float32], width: int) -> Tensor:
+    """[d, d] again. Raises ValueError for a triangle of another size."""
+    if triangle.shape != (width * (width + 1) // 2,):
+        raise ValueError(f"triangle: shape {triangle.shape}; {width} wide it has [{width * (width + 1) // 2}]")
+    full, at = np.zeros((width, width), np.float32), 0
+    for place in range(width):
+        full[place, : place + 1] = triangle[at : at + place + 1]
+        at += place + 1
+    lower = torch.from_numpy(full)
+    return lower + torch.tril(lower, -1).T

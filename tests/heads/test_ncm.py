@@ -117,5 +117,5 @@ def test_heads_are_found_by_kind() -> None:
     # Then "none" has no head, and an unknown one is refused by name
     assert get_head("none") is None
     assert get_head("ncm") is not None
-    with pytest.raises(ConfigError, match=r"head\.kind: 'lda'; allowed: ncm, none"):
+    with pytest.raises(ConfigError, match=r"head\.kind: 'lda'; allowed: ncm, none, ranpac, slda"):
         get_head("lda")

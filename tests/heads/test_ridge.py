@@ -1,0 +1,112 @@
+"""Recursive ridge regression: what is carried along is what solving from the sums gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from daemon.heads.ridge import Ridge, pack, unpack
+
+WIDTH, CLASSES = 24, 3
+
+
+def rows(count: int, seed: int = 0) -> Tensor:
+    found = torch.relu(torch.randn(count, WIDTH, generator=torch.Generator().manual_seed(seed)))
+    return torch.nn.functional.normalize(found)
+
+
+def targets(count: int) -> Tensor:
+    return torch.eye(CLASSES)[torch.arange(count) % CLASSES]
+
+
+def batch(z: Tensor, y: Tensor, ridge: float) -> Tensor:
+    z, y = z.double(), y.double()
+    inverse: Tensor = torch.linalg.inv(z.T @ z + ridge * torch.eye(WIDTH).double())
+    return (y.T @ z @ inverse).float()
+
+
+def new(ridge: float = 0.1) -> Ridge:
+    made = Ridge(WIDTH, ridge)
+    made.grow(CLASSES)
+    return made
+
+
+@settings(max_examples=40, deadline=None)
+@given(sizes=st.lists(st.integers(1, 20), min_size=1, max_size=8))
+def test_blocks_of_any_size_give_the_batch_solution(sizes: list[int]) -> None:
+    # Given examples that come in blocks
+    z, y, ridge = rows(sum(sizes)), targets(sum(sizes)), new()
+    # When each is learnt as it comes
+    for part_z, part_y in zip(torch.split(z, sizes), torch.split(y, sizes), strict=True):
+        ridge.learn(part_z, torch.ones(len(part_z)), part_y)
+    # Then the weights are those of all of them at once
+    torch.testing.assert_close(ridge.solved, batch(z, y, 0.1), atol=1e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("count", [3, 60])
+def test_rows_can_leave_and_change_their_class(count: int) -> None:
+    # Given examples that were learnt
+    z, y, ridge = rows(count), targets(count), new()
+    ridge.learn(z, torch.ones(count), y)
+    # When one leaves and another one changes its class
+    ridge.learn(z[:1], torch.tensor([-1.0]), -y[:1])
+    moved = torch.tensor([[0.0, -1.0, 1.0]])
+    ridge.learn(z[1:2], torch.tensor([0.0]), moved)
+    # Then the weights are those of the others, with the class changed
+    y[1] += moved[0]
+    torch.testing.assert_close(ridge.solved, batch(z[1:], y[1:], 0.1), atol=1e-3, rtol=1e-2)
+
+
+def test_ten_thousand_changes_leave_no_dust() -> None:
+    # Given a ridge with examples
+    z, y, ridge = rows(200), targets(200), new(0.03)
+    ridge.learn(z, torch.ones(200), y)
+    # When one goes in and out five thousand times
+    other = rows(1, seed=9)
+    for _ in range(5_000):
+        ridge.learn(other, torch.tensor([1.0]), targets(1))
+        ridge.learn(other, torch.tensor([-1.0]), -targets(1))
+    # Then the weights are what they were
+    torch.testing.assert_close(ridge.solved, batch(z, y, 0.03), atol=1e-3, rtol=1e-2)
+
+
+def test_names_are_in_the_weights_and_not_in_the_sums() -> None:
+    # Given examples and a name of a class
+    z, y, ridge, name = rows(30), targets(30), new(), rows(1, seed=5)
+    ridge.learn(z, torch.ones(30), y)
+    before, gram = ridge.solved.clone(), ridge.gram().clone()
+    # When the name comes
+    ridge.name([2], name)
+    # Then it counts as an example, and the sums are those of the examples
+    wanted = batch(torch.cat([z, name]), torch.cat([y, torch.eye(CLASSES)[2:]]), 0.1)
+    torch.testing.assert_close(ridge.solved, wanted, atol=1e-3, rtol=1e-2)
+    torch.testing.assert_close(ridge.gram(), gram)
+    # And it counts the same where all is solved anew
+    ridge.solve(0.1)
+    torch.testing.assert_close(ridge.solved, wanted, atol=1e-3, rtol=1e-2)
+    # When it goes
+    ridge.unname([2])
+    # Then the weights are as before
+    torch.testing.assert_close(ridge.solved, before, atol=1e-3, rtol=1e-2)
+
+
+def test_a_triangle_is_the_whole() -> None:
+    # Given a symmetric square
+    square = rows(40).T @ rows(40)
+    # When its triangle is kept
+    triangle = pack(square)
+    # Then it gives the square again, and one of another size is refused
+    torch.testing.assert_close(unpack(triangle, WIDTH), torch.tril(square) + torch.tril(square, -1).T)
+    with pytest.raises(ValueError, match=r"7 wide it has \[28\]"):
+        unpack(triangle, 7)
+
+
+def test_sums_of_another_width_are_refused() -> None:
+    # Given a ridge
+    # When sums that do not fit are added
+    # Then they are refused
+    with pytest.raises(ValueError, match="do not fit 24 wide"):
+        new().put(torch.zeros(3, 3), torch.zeros(CLASSES, 3))
