@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from daemon.config.task import SldaHead
 from daemon.heads.slda import SldaKind, SldaState
@@ -25,17 +24,22 @@ class TestSlda(HeadContract):
     options = OPTIONS
     tolerance = 1e-4
 
-    def test_it_draws_the_borders_of_linear_discriminant_analysis(self) -> None:
-        # Given examples, and the library's own analysis of them with the same shrinkage and equal priors
+    def test_it_is_linear_discriminant_analysis_with_shrinkage(self) -> None:
+        # Given examples, and the densities of normal distributions with their means and pooled covariance, shrunk
         x = np.stack([features(number) for number in range(200)]).astype(np.float64)
-        y = [LABELS[number % 4] for number in range(200)]
-        peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1, priors=[0.25] * 4).fit(x, y)
-        # When both answer
-        weights = folded(range(200)).weights()
+        y = np.arange(200) % 4
+        means = np.stack([x[y == place].mean(axis=0) for place in range(4)])
+        pooled = (x - means[y]).T @ (x - means[y]) / (200 - 4)
+        shrunk = 0.9 * pooled + 0.1 * np.trace(pooled) / len(pooled) * np.eye(len(pooled))
         probes = np.stack([features(number) for number in range(1000, 1300)])
-        ours = [weights.labels[column] for column in weights.probabilities(probes).argmax(axis=1)]
-        # Then they agree but for a few on the border: the library divides by N, and scales features first
-        assert np.mean([a == b for a, b in zip(ours, peer.predict(probes), strict=True)]) > 0.97
+        away = probes[:, None] - means[None]
+        odds = np.exp(-0.5 * np.einsum("nci,ij,ncj->nc", away, np.linalg.inv(shrunk), away))
+        # When the state answers
+        weights = folded(range(200)).weights()
+        # Then its probabilities are those densities, classes being alike frequent
+        assert weights.labels == LABELS
+        wanted = odds / odds.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(weights.probabilities(probes), wanted, atol=1e-4)
 
     def test_disjoint_states_add_up(self) -> None:
         left, right = folded(range(30)), folded(range(30, 80))
