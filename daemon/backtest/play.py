@@ -47,7 +47,7 @@ class Options:
     every: int = 0
     gate: bool = True
     seed: int = 0
-    evaluate_every: int = 50
+    evaluate_every: int = 100
 
 
 class Backtest:

@@ -24,7 +24,7 @@ from daemon.cli.options import Options, common
 @click.option(
     "--evaluate-every",
     type=click.IntRange(min=1),
-    default=50,
+    default=100,
     show_default=True,
     metavar="N",
     help="Events between two any-time evaluations.",

@@ -6,7 +6,7 @@ date exactly (:mod:`daemon.heads.ridge`). A class answers with
     s_c = { b_c·z · (1 + a/n_c) + [cos(x, S_c) − mean over classes] / (1 + n_c/3) } / (1 + a/n̄),   p = softmax(T·s),
 
 n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c: plain ridge starves young classes;
-both terms fade as they grow. λ and T come from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 64
+both terms fade as they grow. λ and T come from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 128
 members and whenever their number has doubled.
 
 Guarantees:
@@ -34,7 +34,7 @@ from daemon.heads.projection import Projection, projection
 from daemon.heads.ridge import Ridge, pack, unpack
 from daemon.heads.sample import Sample
 
-FIRST_CHOICE = 64
+FIRST_CHOICE = 128
 """Members at which the ridge is chosen for the first time."""
 _NEAR = 3.0
 """Examples at which the cosine to the class's mean has half its weight."""
@@ -303,7 +303,8 @@ class RanpacState(ClassState):
 
         best = climb(self._ridge.ridge, judge)
         self._temperature = best.temperature
-        self._ridge.solve(best.ridge)
+        if best.ridge != self.ridge:
+            self._ridge.solve(best.ridge)
 
 
 class RanpacKind:

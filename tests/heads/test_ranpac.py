@@ -61,8 +61,8 @@ class TestRanpac(HeadContract):
             state.weights()
             if not chosen or state.metadata()["next_choice"] != chosen[-1][1]:
                 chosen.append((number + 1, state.metadata()["next_choice"]))
-        # Then the ridge was chosen at 64 members, and at each doubling
-        assert chosen == [(1, 64), (64, 128), (128, 256), (256, 512)]
+        # Then the ridge was chosen at 128 members, and at each doubling
+        assert chosen == [(1, 128), (128, 256), (256, 512), (512, 1024)]
         # And what it chose answers others better than where it began
         fixed = RanpacKind().new({**OPTIONS, "ridge": 2.0**-8})
         for number in range(FIRST_CHOICE - 1):
