@@ -102,8 +102,8 @@ def test_given_one_version_when_scored_many_times_then_each_text_is_encoded_once
     monkeypatch.setattr(Backtest, "_speed", lambda self, events: 0.0)
     # When the stream is played: predicted, folded, and the holdout scored eight times
     made.run(stream, [event for event, _ in holdout])
-    # Then nothing was read twice
-    assert len(read) == 120
+    # Then nothing was read twice: 120 texts, and the words of the four labels
+    assert len(read) == 120 + 4
     assert set(read.values()) == {1}
 
 
