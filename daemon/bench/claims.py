@@ -40,5 +40,9 @@ CLAIMS: Mapping[str, Claim] = {
     "ingest": Claim(
         "daemon.bench.ingest", "durable events per second, ours ÷ a bare kafka-python consumer loop", on_kafka=True
     ),
+    "freshness": Claim(
+        "daemon.bench.freshness",
+        "p99 seconds from produced label to changed answer, 10 labels a second, an update training",
+    ),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
 }
