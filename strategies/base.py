@@ -32,10 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PoolRequest:
-    """Stored events wanted in the job's replay pool: at most ``n`` train events older than the new ones."""
+    """Stored events wanted in the job's replay pool: at most ``n`` train events older than the new ones.
+
+    ``balanced``: classes in equal shares. ``uniform``: as often as stored. ``recent``: the chance of an event halves
+    with every ``half_life_events`` newer ones. ``reservoir``: uniform, and the same ones each time while they are kept.
+    """
 
     n: int
-    policy: Literal["uniform", "balanced"] = "balanced"
+    policy: Literal["uniform", "balanced", "recent", "reservoir"] = "balanced"
+    half_life_events: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

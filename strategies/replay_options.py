@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from strategies.options import Options
+from strategies.policies.balanced import Balanced
+from strategies.policies.base import Policy
+from strategies.policies.registry import read_policy
 
 
 class ReplayOptions(Options):
@@ -14,8 +17,8 @@ class ReplayOptions(Options):
 
     ratio: Annotated[float, Field(gt=0, le=16)] = 1.0
     """Replayed events for each new one."""
-    policy: Literal["balanced", "uniform"] = "balanced"
-    """``balanced``: the pool holds old classes in equal shares. ``uniform``: as often as they were stored."""
+    policy: Annotated[Policy, BeforeValidator(read_policy)] = Balanced()
+    """Which stored events: a kind of the replay policies, with its options."""
     pool_factor: Annotated[float, Field(ge=1, le=64)] = 4.0
     """Size of the pool: so many times the replayed events of one epoch, at most."""
     balance_ratio: Annotated[float, Field(ge=0, le=1)] = 1.0

@@ -144,6 +144,16 @@ class BufferReader(Protocol):
         """At most ``n`` distinct labelled train events, uniform over events or over classes,
         without a scan. The same seed on the same content gives the same events."""
 
+    def recent(
+        self, task: str, n: int, *, half_life: int, seed: int, before_seq: int | None = None
+    ) -> Sequence[StoredEvent]:
+        """The same, in the order drawn, the chance of an event halving with every ``half_life`` events that
+        got their label after it (and none from ten half-lives on, where there are ``n`` newer ones)."""
+
+    def reservoir(self, task: str, n: int, *, before_seq: int | None = None) -> Sequence[StoredEvent]:
+        """The same, uniform over events, and the same ones every time: each keeps its place until events that
+        come push it out. The first of a larger sample are the smaller one."""
+
     def labelled(
         self, task: str, split: Split, *, after_seq: int = 0, before_seq: int | None = None, limit: int
     ) -> Sequence[StoredEvent]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from daemon.buffer import outbox, removal, sampling
+from daemon.buffer import outbox, recent, removal, reservoir, sampling
 from daemon.buffer.ports import BufferStats, DeadLetter, OutboxSize, Partition
 from daemon.buffer.query import query
 from daemon.buffer.rows import EVENT_COLUMNS, id_digest, read_input, read_label, stored_event
@@ -70,6 +70,18 @@ class SqliteBufferReader:
             return sampling.draw(
                 self._connection, task, self._task(task), n, balanced=balanced, seed=seed, before_seq=before_seq
             )
+
+    def recent(
+        self, task: str, n: int, *, half_life: int, seed: int, before_seq: int | None = None
+    ) -> Sequence[StoredEvent]:
+        with self._snapshot():
+            return recent.draw(
+                self._connection, task, self._task(task), n, half_life=half_life, seed=seed, before_seq=before_seq
+            )
+
+    def reservoir(self, task: str, n: int, *, before_seq: int | None = None) -> Sequence[StoredEvent]:
+        with self._snapshot():
+            return reservoir.draw(self._connection, task, self._task(task), n, before_seq=before_seq)
 
     def labelled(
         self, task: str, split: Split, *, after_seq: int = 0, before_seq: int | None = None, limit: int

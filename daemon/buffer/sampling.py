@@ -4,6 +4,8 @@
 2. ``balanced`` gives each class the same number while it has that many, and shares out what small classes lack.
 3. With ``before_seq`` rows are drawn and rejected, at most TRIES_PER_EVENT for each event asked for; what is
    missing then is topped up with the newest allowed events through the index on ``seq``.
+
+:mod:`daemon.buffer.recent` and :mod:`daemon.buffer.reservoir` draw by age and by hash.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ Place = tuple[int, int]
 _CLASSES = "SELECT id, train_rows FROM classes WHERE task = ? AND train_rows > 0 ORDER BY id"
 _ROW = f"SELECT {EVENT_COLUMNS}, row FROM events WHERE row = (SELECT event FROM class_rows WHERE class = ? AND n = ?)"
 """As a sub-select: a join of the two takes five times as long for one row."""
-_NEWEST = (
+NEWEST = (
     f"SELECT {EVENT_COLUMNS}, row FROM events WHERE task = ? AND split = {TRAIN} AND seq <= ? "
     "AND label IS NOT NULL AND erased = 0 ORDER BY seq DESC LIMIT ?"
 )
@@ -60,7 +62,7 @@ def draw(
             if before_seq is None or values[11] <= before_seq:
                 taken[values[13]] = stored_event(task, values[:13])
     if before_seq is not None and len(taken) < n and tries <= 0:
-        for values in query(connection, _NEWEST, (task_id, before_seq, n)):
+        for values in query(connection, NEWEST, (task_id, before_seq, n)):
             if len(taken) == n:
                 break
             taken.setdefault(values[13], stored_event(task, values[:13]))

@@ -18,6 +18,7 @@ from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import standing
 from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
+from daemon.update.pool import PoolSource
 from strategies.base import PlanStats, Strategy
 
 MAX_VALIDATION_ROWS = 500
@@ -52,7 +53,15 @@ def freeze(
     eligible = Eligible(config.labels, schema, buffer.stats(task).labels, windows)
     taught = partial(_those, eligible.teaches)
     new = taught(buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit))
-    pool = _pool(buffer, task, config, new, eligible, strategies, cursor, seed)
+    stats = PlanStats(
+        new_events=len(new),
+        stored_events=max(0, sum(eligible.counts.values()) - len(new)),
+        labels=eligible.counts,
+        epochs=config.training.epochs,
+        batch_size=config.training.batch_size,
+        seed=seed,
+    )
+    pool = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
     validation = taught(buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS))
     holdout = _holdout(
         taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * config.gate.max_rows)),
@@ -95,38 +104,6 @@ def _labels(
         if event.label is not None:
             labels.update(dict.fromkeys(schema.classes(event.label)))
     return tuple(labels)
-
-
-def _pool(
-    buffer: BufferReader,
-    task: str,
-    config: TaskConfig,
-    new: Sequence[StoredEvent],
-    eligible: Eligible,
-    strategies: Sequence[Strategy],
-    cursor: int,
-    seed: int,
-) -> Sequence[StoredEvent]:
-    """What the strategies ask for, without the new events and each event once."""
-    fresh = {event.id for event in new}
-    stats = PlanStats(
-        new_events=len(new),
-        stored_events=max(0, sum(eligible.counts.values()) - len(new)),
-        labels=eligible.counts,
-        epochs=config.training.epochs,
-        batch_size=config.training.batch_size,
-        seed=seed,
-    )
-    chosen: dict[str, StoredEvent] = {}
-    for strategy in strategies:
-        for request in strategy.plan(stats):
-            wanted = min(request.n, stats.stored_events)
-            drawn = buffer.sample(
-                task, wanted + len(new), balanced=request.policy == "balanced", seed=seed, before_seq=cursor
-            )
-            old = [event for event in _those(eligible.teaches, drawn) if event.id not in fresh]
-            chosen.update((event.id, event) for event in old[:wanted])
-    return list(chosen.values())
 
 
 def _holdout(rows: Sequence[StoredEvent], most: int) -> Sequence[StoredEvent]:

@@ -355,10 +355,73 @@ class BufferContract:
         for balanced in (True, False):
             sample = buffer.reader.sample(TASK, 999, balanced=balanced, seed=0)
             assert {e.id: e for e in sample} == expected
+        assert {e.id: e for e in buffer.reader.recent(TASK, 999, half_life=9, seed=0)} == expected
+        assert {e.id: e for e in buffer.reader.reservoir(TASK, 999)} == expected
         stats = buffer.reader.stats(TASK)
         assert stats.labels == Counter(e.label for e in expected.values())
         assert stats.labelled[Split.TRAIN] == len(expected)
         assert stats.events == 210
+
+    def test_a_recent_sample_halves_the_chance_with_age(self, start: Open) -> None:
+        # Given 600 events, When 50 of the newest 500 are drawn again and again with a half-life of 50
+        buffer = start(tasks={TASK: TaskConfig(split=ALL_TRAIN)})
+        buffer.put(*many(600))
+        seq = buffer.reader.last_seq(TASK)
+        buffer.put(*many(40, start=600))
+        ages: list[int] = []
+        for seed in range(40):
+            drawn = buffer.reader.recent(TASK, 10, half_life=50, seed=seed, before_seq=seq)
+            assert drawn == buffer.reader.recent(TASK, 10, half_life=50, seed=seed, before_seq=seq)
+            assert len({e.id for e in drawn}) == 10
+            ages += [599 - int(e.id[1:]) for e in drawn]
+        # Then half of the draws are of the newest 50, a quarter of the next, none newer, and none of ten half-lives ago
+        assert min(ages) >= 0
+        assert max(ages) < 500
+        assert 0.4 < sum(age < 50 for age in ages) / len(ages) < 0.6
+        assert 0.65 < sum(age < 100 for age in ages) / len(ages) < 0.85
+
+    def test_a_recent_sample_gives_everything_where_so_much_is_asked(self, start: Open) -> None:
+        buffer = start(tasks={TASK: TaskConfig(split=ALL_TRAIN)})
+        buffer.put(*many(300), arrival("e5", label="c9", at=9999), retract("e6", at=9999))
+        drawn = buffer.reader.recent(TASK, 299, half_life=1, seed=0)
+        assert {e.id for e in drawn} == {f"e{i}" for i in range(300) if i != 6}
+        # Then an event is as old as its label, and with so short a half-life the newest come first
+        assert drawn[0].id in {"e5", "e299", "e298", "e297", "e296"}
+
+    @pytest.mark.parametrize("others", [0, 5000])
+    def test_a_reservoir_stays_and_lets_in_what_comes(self, start: Open, others: int) -> None:
+        # Given 400 events of a task, alone or small beside another
+        buffer = start(tasks={TASK: TaskConfig(split=ALL_TRAIN), "other": TaskConfig()})
+        buffer.put(*[arrival(f"o{i}", f"other {i}", "x", task="other") for i in range(others)])
+        buffer.put(*many(400))
+        first = [e.id for e in buffer.reader.reservoir(TASK, 100)]
+        assert len(set(first)) == 100
+        assert [e.id for e in buffer.reader.reservoir(TASK, 30)] == first[:30]
+        # Then it is spread over time and classes
+        assert 35 <= sum(int(id_[1:]) < 200 for id_ in first) <= 65
+        # When 200 come, Then about a third of the places are theirs, and nothing else came in
+        seq = buffer.reader.last_seq(TASK)
+        buffer.put(*many(200, start=400))
+        second = [e.id for e in buffer.reader.reservoir(TASK, 100)]
+        came = {id_ for id_ in second if int(id_[1:]) >= 400}
+        assert 18 <= len(came) <= 48
+        assert set(second) - came < set(first)
+        assert [e.id for e in buffer.reader.reservoir(TASK, 100, before_seq=seq)] == first
+        # When ten members are erased or lose their label, Then the others stay and ten others come in
+        buffer.put(*[delete(id_) for id_ in second[:5]], *[retract(id_, at=9999) for id_ in second[50:55]])
+        third = [e.id for e in buffer.reader.reservoir(TASK, 100)]
+        kept = [id_ for id_ in second if id_ not in {*second[:5], *second[50:55]}]
+        assert third[:90] == kept
+        assert len(set(third)) == 100
+
+    def test_a_reservoir_of_the_oldest_is_filled_with_the_newest_allowed(self, start: Open) -> None:
+        buffer = start(tasks={TASK: TaskConfig(split=ALL_TRAIN)})
+        buffer.put(*many(20))
+        seq = buffer.reader.last_seq(TASK)
+        buffer.put(*many(3000, start=20))
+        kept = buffer.reader.reservoir(TASK, 10, before_seq=seq)
+        assert len({e.id for e in kept}) == 10
+        assert all(e.seq <= seq for e in kept)
 
     def test_labelled_gives_the_newest_of_a_window_oldest_first(self, start: Open) -> None:
         buffer = start(tasks={TASK: TaskConfig(split=ALL_TRAIN)})
@@ -384,6 +447,8 @@ class BufferContract:
         assert (list(reader.tail("no", 0, 9)), reader.last_seq("no"), reader.stats("no").events) == ([], 0, 0)
         assert list(reader.sample("no", 9, balanced=True, seed=0)) == []
         assert list(reader.sample("no", 9, balanced=False, seed=0)) == []
+        assert list(reader.recent("no", 9, half_life=5, seed=0)) == []
+        assert list(reader.reservoir("no", 9)) == []
         assert reader.get("no", "a") is None
 
     # retention

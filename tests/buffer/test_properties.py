@@ -111,6 +111,11 @@ def check(buffer: Opened, model: Model) -> None:
         sample = reader.sample(TASK, 99, balanced=balanced, seed=0)
         assert {e.id: (e.input, e.label) for e in sample} == train
         assert len(sample) == len(train)
+    for drawn in (reader.recent(TASK, 99, half_life=3, seed=0), reader.reservoir(TASK, 99)):
+        assert {e.id: (e.input, e.label) for e in drawn} == train
+        assert len(drawn) == len(train)
+    whole = [e.id for e in reader.reservoir(TASK, 99)]
+    assert all([e.id for e in reader.reservoir(TASK, n)] == whole[:n] for n in (1, 2, 5))
     stats = reader.stats(TASK)
     assert stats.events == len(expected)
     assert sum(stats.labels.values()) == len(train)

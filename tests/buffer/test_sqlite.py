@@ -169,6 +169,9 @@ def test_samples_windows_and_tail_never_scan(path: Path, write: Write) -> None:
         for balanced in (True, False):
             assert len(reader.sample(TASK, 256, balanced=balanced, seed=seed)) == 256
             assert len(reader.sample(TASK, 256, balanced=balanced, seed=seed, before_seq=400)) == 256
+        for before in (None, 400):
+            assert len(reader.recent(TASK, 256, half_life=100, seed=seed, before_seq=before)) == 256
+            assert len(reader.reservoir(TASK, 256, before_seq=before)) == 256
     reader.labelled(TASK, Split.TRAIN, after_seq=100, before_seq=900, limit=50)
     reader.tail(TASK, 4000, 64)
     reader.get(TASK, "e77")
@@ -180,6 +183,33 @@ def test_samples_windows_and_tail_never_scan(path: Path, write: Write) -> None:
         assert profile["stmt_status"]["SQLITE_STMTSTATUS_FULLSCAN_STEP"] == 0, profile["sql"]
         assert profile["stmt_status"]["SQLITE_STMTSTATUS_SORT"] == 0, profile["sql"]
     reader.close()
+
+
+@pytest.mark.parametrize("small", [False, True])
+def test_recent_and_reservoir_read_no_more_of_more(tmp_path: Path, small: bool) -> None:
+    # Given 2,000 events and sixteen times as many; the task has all of them, or 500 beside another's
+    steps: dict[str, list[int]] = {"recent": [], "reservoir": []}
+    for count in (2000, 32000):
+        path = tmp_path / f"{count}.sqlite"
+        other = TaskConfig(split=SplitConfig(validation_ratio=0, holdout_ratio=0))
+        writer = SqliteBufferWriter(path, {TASK: other, "other": other}, BufferConfig(), HandClock())
+        own = 500 if small else count
+        writer.append([arrival(f"e{i}", f"text {i}", f"c{i % 20}", at=i) for i in range(own)], {})
+        rest = [arrival(f"o{i}", f"text {i}", "x", at=i, task="other") for i in range(count - own)]
+        writer.append(rest, {})
+        reader = SqliteBufferReader(path)
+        profiles: list[dict[str, Any]] = []
+        reader._connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, profiles.append)
+        for name in steps:
+            profiles.clear()
+            drawn = reader.recent(TASK, 100, half_life=20, seed=0) if name == "recent" else reader.reservoir(TASK, 100)
+            assert len(drawn) == 100
+            steps[name].append(sum(profile["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"] for profile in profiles))
+        reader.close()
+        writer.close()
+    # Then what is read stays the same, or grows no more than the root of the size for a small task's reservoir
+    assert steps["recent"][1] <= 1.1 * steps["recent"][0]
+    assert steps["reservoir"][1] <= (4.4 if small else 1.3) * steps["reservoir"][0]
 
 
 def test_appends_never_scan(write: Write) -> None:

@@ -14,6 +14,7 @@ import yaml
 from daemon.config.task import TaskConfig
 from strategies import catalog
 from strategies.base import BaseStrategy
+from strategies.policies.registry import POLICIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOW_TO = (DOCS / "how-to" / "write-a-strategy.md").read_text()
@@ -70,4 +71,18 @@ def test_the_reference_has_a_row_for_every_option(name: str) -> None:
     assert rows == [
         f"| `{option}` | `{field.default}` | {' '.join((field.description or '').replace('``', '`').split())} |"
         for option, field in catalog.BUILT_IN[name].options.model_fields.items()
+    ]
+
+
+def test_the_reference_has_a_row_for_every_policy_and_its_options() -> None:
+    # Given the replay policies, Then each has a line that says what it holds, and a row for every option
+    section = REFERENCE[REFERENCE.index("\n## Replay policies\n") + 4 :].partition("\n## ")[0]
+    rows = [row for row in section.splitlines() if row.startswith("| `")]
+    for kind, policy in POLICIES.items():
+        assert any(row.startswith(f"| `{kind}` | {policy.__doc__} |") for row in rows), kind
+    assert rows[len(POLICIES) :] == [
+        f"| `{kind}` | `{option}` | `{field.default}` | {' '.join((field.description or '').split())} |"
+        for kind, policy in POLICIES.items()
+        for option, field in policy.model_fields.items()
+        if option != "kind"
     ]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
-from typing import cast
+from dataclasses import replace
+from typing import Literal, cast
 
 import pytest
 
 from strategies.base import Example, Model, PlanStats, PoolRequest, TrainContext
+from strategies.policies.base import Policy
 from strategies.replay import Replay
 from strategies.replay_options import ReplayOptions
 
@@ -35,6 +37,7 @@ def stats(new: int, stored: int, epochs: int = 4) -> PlanStats:
 def test_an_epoch_replays_ratio_events_for_each_new_one(ratio: float, epoch: int) -> None:
     # Given a pool, When an epoch of 40 new events passes in steps of 4
     strategy, around = replay(ratio=ratio), context(examples("old", 50))
+    strategy.begin(around)
     steps = [strategy.extend(around, examples("new", 4)) for _ in range(10)]
     # Then 40 x ratio old events went along (to within one), behind the new ones, marked
     added = [example for step in steps for example in step[4:]]
@@ -46,6 +49,7 @@ def test_an_epoch_replays_ratio_events_for_each_new_one(ratio: float, epoch: int
 def test_no_event_comes_twice_before_every_other_came_once() -> None:
     # Given a pool of 10, When 25 are drawn
     strategy, around = replay(), context(examples("old", 10))
+    strategy.begin(around)
     drawn = Counter(e.event_id for e in strategy.extend(around, examples("new", 25))[25:])
     # Then each came two or three times
     assert len(drawn) == 10
@@ -54,8 +58,9 @@ def test_no_event_comes_twice_before_every_other_came_once() -> None:
 
 def test_nothing_is_replayed_while_nothing_is_stored() -> None:
     # Given an empty pool, Then the batch goes through as it is, and nothing is asked for
-    batch = examples("new", 4)
-    assert replay().extend(context([]), batch) is batch
+    batch, strategy = examples("new", 4), replay()
+    strategy.begin(context([]))
+    assert strategy.extend(context([]), batch) is batch
     assert replay().plan(stats(new=100, stored=0)) == ()
 
 
@@ -63,7 +68,8 @@ def test_the_pool_does_not_grow_with_history() -> None:
     # Given little and much history, Then the request is what is stored, and bounded
     assert replay().plan(stats(100, 30)) == (PoolRequest(30, "balanced"),)
     assert replay().plan(stats(100, 10**9)) == (PoolRequest(400, "balanced"),)
-    assert replay(ratio=0.5, policy="uniform").plan(stats(100, 10**9)) == (PoolRequest(200, "uniform"),)
+    history = replay(ratio=0.5, policy={"kind": "history"})
+    assert history.plan(stats(100, 10**9)) == (PoolRequest(200, "uniform"),)
 
 
 def test_one_epoch_asks_for_no_more_than_it_can_draw() -> None:
@@ -106,3 +112,30 @@ def test_where_new_events_bring_every_class_all_count_the_same() -> None:
         around.new = labelled("c", classes, 5)
         strategy.begin(around)
         assert {example.weight for example in strategy.extend(around, around.new[:8])} == {1.0}
+
+
+class Even(Policy):
+    """Every second event, at half its weight."""
+
+    kind: Literal["even"] = "even"
+
+    def plan(self, pool: int, epoch: int) -> Sequence[PoolRequest]:
+        return (PoolRequest(2 * pool), PoolRequest(epoch, "reservoir"))
+
+    def choose(self, context: TrainContext, epoch: int) -> Sequence[Example]:
+        assert epoch == 6
+        return [replace(example, weight=0.5) for example in context.pool[::2]]
+
+
+def test_the_policy_says_what_is_drawn_chosen_and_weighs() -> None:
+    # Given a policy of one's own
+    strategy, around = replay(policy=Even(), ratio=0.5, balance_ratio=0), context(labelled("old", 1, 10))
+    around.new = labelled("new", 1, 12)
+    # Then the plan is its, within what is stored
+    assert strategy.plan(stats(100, 150)) == (PoolRequest(150), PoolRequest(50, "reservoir"))
+    # and only what it chose is replayed, with its weight
+    strategy.begin(around)
+    step = strategy.extend(around, around.new)
+    assert {example.event_id for example in step[12:]} <= {f"old-0-{i}" for i in range(0, 10, 2)}
+    assert len(step) == 18
+    assert {example.weight for example in step[12:]} == {0.5}
