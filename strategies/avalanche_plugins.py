@@ -21,7 +21,8 @@ class Plugin:
     ``past``: what it knows of earlier updates is told to it anew by its own ``after_training_exp``: from the job's
     replay ``pool``, or with the ``parent``'s model. Otherwise ``keeps``: the attributes (and the keys in them) that
     a version keeps as tensors; ``blank``: those that are zeros of the same shapes when an update begins.
-    ``on_cpu``: where the plugin holds them.
+    ``on_cpu``: where the plugin holds them. ``copied``: what must not share memory with the model's weights, as it
+    does on a CPU (``.detach().cpu().flatten()`` is a view there, and moves with the weights that it should remember).
     """
 
     args: type[Options]
@@ -29,6 +30,7 @@ class Plugin:
     keeps: Sequence[Path] = ()
     blank: Sequence[Path] = ()
     on_cpu: bool = False
+    copied: Sequence[Path] = ()
 
 
 PLUGINS: Mapping[str, Plugin] = MappingProxyType(
@@ -50,6 +52,7 @@ PLUGINS: Mapping[str, Plugin] = MappingProxyType(
                 ("syn_data", "trajectory"),
             ),
             on_cpu=True,
+            copied=(("ewc_data", 0), ("syn_data", "old_theta")),
         ),
     }
 )

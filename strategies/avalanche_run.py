@@ -112,7 +112,9 @@ class Run:
         facade.mbatch = [torch.tensor(places, device=context.device), batch.targets, torch.zeros_like(batch.targets)]
         facade.mb_output, facade.loss = outputs.logits, loss
         with self._scope(), aside(context.model):
-            for event in ("before_training_iteration", "before_forward", "after_forward", "before_backward"):
+            self._fire("before_training_iteration")
+            avalanche_state.unshare(self._plugin, self._row)
+            for event in ("before_forward", "after_forward", "before_backward"):
                 self._fire(event)
         return None if facade.loss is loss and loss._version == version else facade.loss - start
 
@@ -168,6 +170,7 @@ class Run:
         self._facade.adapted_dataset = self._facade.experience.dataset
         self._fire("after_train_dataset_adaptation")
         self._fire("before_training_exp")
+        avalanche_state.unshare(self._plugin, self._row)
 
     def _experience(self, rows: Sequence[Row]) -> Experience:
         places, classes = zip(*rows, strict=True)

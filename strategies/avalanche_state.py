@@ -43,6 +43,13 @@ def decode(plugin: object, row: Plugin, kept: Mapping[str, Tensor], weights: Map
             _put(plugin, (*path, key), wrap(key, torch.zeros_like(tensor)))
 
 
+def unshare(plugin: Any, row: Plugin) -> None:
+    """Give each tensor of ``row.copied`` memory of its own."""
+    for path in row.copied:
+        for held in _at(plugin, path).values():
+            held.data = held.data.clone()
+
+
 def _fit(tensor: Tensor, weights: Tensor | None) -> Tensor | None:
     """A copy with ``weights``' shape, or flat where the plugin keeps it flat. None where it does not fit."""
     if weights is None:
