@@ -116,7 +116,7 @@ def test_the_facade_has_what_is_listed_and_no_more() -> None:
 
 def test_the_reference_lists_the_facade_and_the_plugins() -> None:
     section = (DOCS / "reference" / "strategies.md").read_text().split("\n## `avalanche`\n")[1].partition("\n## ")[0]
-    rows = re.findall(r"^\| `strategy\.([\w.]+)` \| (.+?) \| (.*?) \|$", section, re.MULTILINE)
+    rows = re.findall(r"^\| strategy\.`([\w.]+)` \| (.+?) \| (.*?) \|$", section, re.MULTILINE)
     assert rows == [
         (name, meaning, "all" if only is None else ", ".join(f"`{one}`" for one in only) or "none")
         for name, (meaning, only) in PROVIDES.items()
