@@ -22,6 +22,7 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from strategies.agem_options import AgemOptions
+from strategies.avalanche_options import AvalancheOptions
 from strategies.base import Strategy
 from strategies.der_options import DerOptions
 from strategies.er_ace_options import ErAceOptions
@@ -49,6 +50,7 @@ BUILT_IN: Mapping[str, Entry] = MappingProxyType(
         "agem": Entry(AgemOptions, "strategies.agem:Agem"),
         "der++": Entry(DerOptions, "strategies.der:DerPlusPlus"),
         "er_ace": Entry(ErAceOptions, "strategies.er_ace:ErAce"),
+        "avalanche": Entry(AvalancheOptions, "strategies.avalanche:Avalanche"),
         "ewc": Entry(EwcOptions, "strategies.ewc:Ewc"),
         "l2_anchor": Entry(L2AnchorOptions, "strategies.l2_anchor:L2Anchor"),
         "lwf": Entry(LwfOptions, "strategies.lwf:Lwf"),
