@@ -1,0 +1,171 @@
+"""``retaind bench learning STREAM --holdout H``: learning without forgetting, ours beside Avalanche and joint training.
+
+One history, played by all in the same order, on the same encoder, learning from the same train rows
+(:mod:`daemon.bench.learning_data`). Each learner that trains tries the same learning rates first, on the first seed,
+and keeps the one that is best at the end on the validation rows; what that cost is told, not counted. Each run is a
+process of its own. Without STREAM: texts of our own, in waves of new classes.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from daemon.bench.learning_child import measure
+from daemon.bench.learning_data import History, write_own
+from daemon.bench.learning_figure import figure
+from daemon.bench.learning_plan import DEFAULT, FAST, JOINT, PEERS, RATES, Plan, Trial
+from daemon.bench.learning_table import interval, shots_rows, summary_row
+from daemon.bench.result import document, shown
+from daemon.config.task import Training
+
+QUICK_PEERS = ("Naive", "Replay")
+QUICK_CUT, QUICK_HELD = 120, 60
+"""Events and holdout rows that ``--quick`` takes of a stream."""
+NOTES = (
+    "Values are means over the seeds, with 95% intervals of the mean (Student's t) where there are several.",
+    "final, average incremental, forgetting, backward transfer: at group ends. any-time: what is served, scored every "
+    "50 events and at group ends on the classes seen so far, and on those with at most 10 train events; who has no "
+    "model in between answers with that of the last group's end, and before the first with nothing.",
+    "CPU seconds: of ours all but scoring the holdout (storing, predicting each event, folding, each trainer process "
+    "with its start); of the peers their training alone. peak MB: of the largest process.",
+    "Everybody reads packed batches (no padding), with the word embeddings frozen, the same optimiser, warm-up, decay "
+    "and clipping, and learns from the rows that the daemon's own split leaves for training.",
+)
+
+
+def run(quick: bool, plan: Plan = Plan()) -> dict[str, Any]:  # noqa: B008 - immutable
+    """``headline``: final value of the default recipe − that of joint training, in points, mean over the seeds."""
+    with tempfile.TemporaryDirectory(prefix="retaind-bench-") as directory:
+        return Measured(plan, Path(directory), quick).document()
+
+
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """``first``: its trial on the first seed; ``rates``: those that are tried, none where nothing is trained."""
+
+    first: Trial
+    rates: Sequence[float]
+
+
+class Measured:
+    """All trials of a plan. ``quick``: one seed, one epoch, no choice of rates, few learners, few texts."""
+
+    def __init__(self, plan: Plan, directory: Path, quick: bool) -> None:
+        self._plan, self._quick = plan, quick
+        self._seeds = plan.seeds[:1] if quick else plan.seeds
+        if plan.stream is None or plan.holdout is None:
+            size = (6, 16, 8, 2) if quick else (20, 60, 30, 5)
+            self._stream, self._holdout = write_own(directory, *size)
+        elif quick:
+            self._stream, self._holdout = _cut(plan.stream, plan.holdout, directory)
+        else:
+            self._stream, self._holdout = plan.stream, plan.holdout
+        self._history = History.read(self._stream, self._holdout, plan.task)
+        self._runs: dict[str, list[Mapping[str, Any]]] = {}
+        self._rates: dict[str, float] = {}
+        self._choosing_cpu_s = 0.0
+
+    def document(self) -> dict[str, Any]:
+        """Run everything; the document of the bench, and the figure where one is wanted."""
+        learners = self._learners()
+        self._choose(learners)
+        self._measure(learners)
+        shots = self._shots()
+        if self._plan.svg is not None:
+            title = f"Accuracy over the stream: {self._history.task}"
+            self._plan.svg.write_text(figure(title, self._history.ends, self._curves()), encoding="utf-8")
+        points = [100 * (o["final"] - j["final"]) for o, j in zip(self._runs[DEFAULT], self._runs[JOINT], strict=True)]
+        mean, half = interval(points)
+        return document(
+            round(mean, 2),
+            "points of final accuracy, default recipe − joint training"
+            + ("" if half is None else f" (± {half:.2f}, paired by seed)"),
+            [summary_row(name, runs, self._rates.get(name)) for name, runs in self._runs.items()],
+            packages=("torch", "transformers", "avalanche-lib"),
+            tables={"Few labels: accuracy by texts a class, encoder frozen": shots},
+            notes=NOTES,
+            details={"runs": self._runs, "learning_rates": self._rates},
+            stream=self._stream.name if self._plan.stream else "texts of our own",
+            events=len(self._history.lines),
+            train_rows=len(self._history.train),
+            holdout_rows=len(self._history.holdout),
+            groups=len(self._history.groups),
+            classes=len(self._history.labels),
+            seeds=list(self._seeds),
+            epochs=self._epochs,
+            batch_size=Training().batch_size,
+            memory_per_class=Trial("joint", "", "", "").memory_per_class,
+            rates_tried=[] if self._quick else list(RATES),
+            cpu_s_choosing_rates=round(self._choosing_cpu_s),
+            threads=1,
+        )
+
+    @property
+    def _epochs(self) -> int:
+        """Of the peers and of joint training: those of an update, as configured."""
+        return 1 if self._quick else Training.model_validate(self._plan.task.get("training", {})).epochs
+
+    def _learners(self) -> Mapping[str, Learner]:
+        task = dict(self._plan.task)
+        task["training"] = {**task.get("training", {}), "epochs": self._epochs}
+        base = Trial("ours", "", str(self._stream), str(self._holdout), self._seeds[0], task=task, epochs=self._epochs)
+        base = replace(base, evaluate_every=10 if self._quick else base.evaluate_every)
+        names = [name for name in self._plan.ours if not self._quick or name in (FAST, DEFAULT, *self._plan.recipes)]
+        made = {}
+        for name in names:
+            recipe = self._plan.ours[name]
+            trial = replace(base, name=name, recipe=asdict(recipe))
+            made[name] = Learner(trial, RATES if recipe.trains else ())
+        for name in QUICK_PEERS if self._quick else PEERS:
+            made[f"Avalanche {name}"] = Learner(replace(base, kind="avalanche", name=name), RATES)
+        made[JOINT] = Learner(replace(base, kind="joint", name=JOINT), RATES)
+        return made
+
+    def _choose(self, learners: Mapping[str, Learner]) -> None:
+        """The learning rate of each, by its final value on the validation rows."""
+        if self._quick:
+            return
+        tried: dict[str, list[tuple[float, float]]] = {}
+        for name, rate in shown([(n, r) for n, learner in learners.items() for r in learner.rates], "choosing rates"):
+            found = measure(replace(learners[name].first, rate=rate, on="validation"))
+            self._choosing_cpu_s += found["cpu_s"]
+            tried.setdefault(name, []).append((found["final"], -rate))
+        self._rates = {name: -max(values)[1] for name, values in tried.items()}
+
+    def _measure(self, learners: Mapping[str, Learner]) -> None:
+        for seed, name in shown([(seed, name) for seed in self._seeds for name in learners], "measuring"):
+            trial = replace(learners[name].first, seed=seed, rate=self._rates.get(name))
+            self._runs.setdefault(name, []).append(measure(trial))
+
+    def _shots(self) -> list[dict[str, Any]]:
+        first = Trial("shots", "shots", str(self._stream), str(self._holdout), task=self._plan.task)
+        return shots_rows([measure(replace(first, seed=seed))["rows"] for seed in self._seeds])
+
+    def _curves(self) -> Mapping[str, Sequence[tuple[int, float]]]:
+        """(events played, any-time value) of the first seed; joint training has its one value all along."""
+        last = len(self._history.lines)
+        made = {}
+        for name, (first, *_) in self._runs.items():
+            points = (
+                first["any_time"]["curve"] if "any_time" in first else [(0, first["final"]), (last, first["final"])]
+            )
+            made[name] = [(point[0], point[1]) for point in points]
+        return made
+
+
+def _cut(stream: Path, holdout: Path, directory: Path) -> tuple[Path, Path]:
+    """The first two groups of a stream, thinned evenly to a few rows."""
+    import orjson
+
+    lines = [line for line in stream.read_bytes().splitlines() if line.strip()]
+    groups = list(dict.fromkeys(orjson.loads(line).get("group") for line in lines))[:2]
+    paths = directory / "stream.jsonl", directory / "holdout.jsonl"
+    for path, source, size in zip(paths, (stream, holdout), (QUICK_CUT, QUICK_HELD), strict=True):
+        kept = [line for line in source.read_bytes().splitlines() if line.strip()]
+        kept = [line for line in kept if orjson.loads(line).get("group") in groups]
+        path.write_bytes(b"\n".join(kept[:: max(1, len(kept) // size)]) + b"\n")
+    return paths
