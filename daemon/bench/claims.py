@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from daemon.config.kafka import Kafka
 
 if TYPE_CHECKING:
-    from daemon.bench.learning_plan import Plan
+    from daemon.bench.learning.plan import Plan
 
 
 class Claim(NamedTuple):
@@ -52,6 +52,6 @@ CLAIMS: Mapping[str, Claim] = {
     ),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
     "learning": Claim(
-        "daemon.bench.learning", "points of final accuracy, default recipe − joint training", on_history=True
+        "daemon.bench.learning.run", "points of final accuracy, default recipe − joint training", on_history=True
     ),
 }

@@ -58,7 +58,7 @@ def bench(
       retaind bench learning tickets.jsonl --holdout tickets-holdout.jsonl --svg learning.svg
       retaind bench learning --quick --recipe 'slow={tune: {kind: full}, strategies: [{name: replay}]}'
     """
-    from daemon.bench.learning_plan import Plan, numbers, recipe
+    from daemon.bench.learning.plan import Plan, numbers, recipe
     from daemon.logs import configure_logs
 
     configure_logs(level=logging.WARNING)

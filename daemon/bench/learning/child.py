@@ -1,5 +1,5 @@
 """One trial in a process of its own, so that its CPU seconds and its peak memory are its own:
-``python -m daemon.bench.learning_child TRIAL OUT``."""
+``python -m daemon.bench.learning.child TRIAL OUT``."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from typing import Any
 
 import orjson
 
-from daemon.bench.learning_plan import Kind, Trial
+from daemon.bench.learning.plan import Kind, Trial
 from daemon.errors import RetaindError
 
 RUNNERS: Mapping[Kind, str] = {
-    "ours": "daemon.bench.learning_ours",
-    "avalanche": "daemon.bench.learning_avalanche",
-    "joint": "daemon.bench.learning_joint",
-    "shots": "daemon.bench.learning_shots",
+    "ours": "daemon.bench.learning.ours",
+    "avalanche": "daemon.bench.learning.avalanche",
+    "joint": "daemon.bench.learning.joint",
+    "shots": "daemon.bench.learning.shots",
 }
 """Each has ``run(trial, history) -> dict``."""
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled"}
@@ -36,7 +36,7 @@ def measure(trial: Trial) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="retaind-bench-") as directory:
         told, out = Path(directory) / "trial.json", Path(directory) / "out.json"
         told.write_bytes(trial.dump())
-        command = [sys.executable, "-m", "daemon.bench.learning_child", str(told), str(out)]
+        command = [sys.executable, "-m", "daemon.bench.learning.child", str(told), str(out)]
         ended = subprocess.run(
             command, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, errors="replace", check=False
         )
@@ -53,7 +53,7 @@ def main(told: Path, out: Path) -> None:
     import torch
 
     from daemon.backtest.report import peak_rss_bytes
-    from daemon.bench.learning_data import History
+    from daemon.bench.learning.history import History
     from daemon.logs import configure_logs
 
     configure_logs(level=logging.WARNING)

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from daemon.backtest import Backtest, Options
-from daemon.bench.learning_data import History
-from daemon.bench.learning_plan import HEAD_TIMES, Recipe, Trial
+from daemon.bench.learning.history import History
+from daemon.bench.learning.plan import HEAD_TIMES, Recipe, Trial
 from daemon.config.models import Config
 
 

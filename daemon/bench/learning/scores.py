@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from daemon.backtest.holdout import Part, Units
 from daemon.backtest.points import Points
 from daemon.backtest.report import backward_transfer, forgetting
-from daemon.bench.learning_data import History, Row
+from daemon.bench.learning.history import History, Row
 from daemon.tasks.schema import SequenceSchema
 
 Right = NDArray[np.float64]

@@ -1,7 +1,7 @@
 """``retaind bench learning STREAM --holdout H``: learning without forgetting, ours beside Avalanche and joint training.
 
 One history, played by all in the same order, on the same encoder, learning from the same train rows
-(:mod:`daemon.bench.learning_data`). Each learner that trains tries the same learning rates first, on the first seed,
+(:mod:`daemon.bench.learning.history`). Each learner that trains tries the same learning rates first, on the first seed,
 and keeps the one that is best at the end on the validation rows; what that cost is told, not counted. Each run is a
 process of its own. Without STREAM: texts of our own, in waves of new classes.
 """
@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from daemon.bench.learning_child import measure
-from daemon.bench.learning_data import History, write_own
-from daemon.bench.learning_figure import figure
-from daemon.bench.learning_plan import DEFAULT, FAST, JOINT, PEERS, RATES, Plan, Trial
-from daemon.bench.learning_table import interval, shots_rows, summary_row
+from daemon.bench.learning.child import measure
+from daemon.bench.learning.history import History, write_own
+from daemon.bench.learning.figure import figure
+from daemon.bench.learning.plan import DEFAULT, FAST, JOINT, PEERS, RATES, Plan, Trial
+from daemon.bench.learning.table import interval, shots_rows, summary_row
 from daemon.bench.result import document, shown
 from daemon.config.task import Training
 

@@ -16,9 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from daemon.bench.learning_data import History, Row
-from daemon.bench.learning_model import CPU, FORWARD_TOKENS
-from daemon.bench.learning_plan import Trial
+from daemon.bench.learning.history import History, Row
+from daemon.bench.learning.classifier import CPU, FORWARD_TOKENS
+from daemon.bench.learning.plan import Trial
 from daemon.config.task import Model, TaskConfig
 from daemon.events import Input
 from daemon.heads import get_head

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from daemon.bench.learning_data import History, Row
-from daemon.bench.learning_plan import HEAD_TIMES, Trial
-from daemon.bench.learning_scores import Right
+from daemon.bench.learning.history import History, Row
+from daemon.bench.learning.plan import HEAD_TIMES, Trial
+from daemon.bench.learning.scores import Right
 from daemon.config.task import FullTune, Model, Training
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder

@@ -21,7 +21,7 @@ RATES = (0.0001, 0.0002, 0.0005)
 HEAD_TIMES = 10
 FAST, REPLAY, DEFAULT, JOINT = "fast head alone", "replay", "default recipe", "joint (upper bound)"
 PEERS = ("Naive", "Replay", "EWC", "LwF", "DER")
-"""Strategies of Avalanche, by the names of ``daemon.bench.learning_avalanche``."""
+"""Strategies of Avalanche, by the names of ``daemon.bench.learning.avalanche``."""
 
 Kind = Literal["ours", "avalanche", "joint", "shots"]
 

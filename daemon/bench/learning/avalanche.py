@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from daemon.bench.learning_data import History
-from daemon.bench.learning_model import CPU, Classifier, classifier, encode, judge, table, training
-from daemon.bench.learning_plan import Trial
-from daemon.bench.learning_scores import scores
+from daemon.bench.learning.history import History
+from daemon.bench.learning.classifier import CPU, Classifier, classifier, encode, judge, table, training
+from daemon.bench.learning.plan import Trial
+from daemon.bench.learning.scores import scores
 from daemon.config.task import Training
 from daemon.training.optimiser import make_optimiser, rate
 from strategies.base import Example
