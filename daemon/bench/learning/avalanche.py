@@ -6,7 +6,6 @@ Avalanche's own examples; EWC keeps one running importance, which costs it less 
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from typing import Any
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from daemon.bench.learning.history import History
 from daemon.bench.learning.classifier import CPU, Classifier, classifier, encode, judge, table, training
+from daemon.bench.learning.history import History
 from daemon.bench.learning.plan import Trial
 from daemon.bench.learning.scores import scores
 from daemon.config.task import Training
@@ -32,7 +31,6 @@ DER_ALPHA, DER_BETA = 0.1, 0.5
 
 def run(trial: Trial, history: History) -> dict[str, Any]:
     """Learn group after group; scored after each."""
-    os.environ["WANDB_MODE"] = "disabled"
     warnings.simplefilter("ignore")  # it warns of its own deprecations at every experience
     scored = history.scored(trial.on)
     examples = encode(trial, history, scored)

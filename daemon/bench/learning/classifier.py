@@ -61,11 +61,10 @@ def classifier(trial: Trial, classes: int) -> Classifier:
 
 
 def training(trial: Trial) -> Training:
-    """The shipped way to train, at the trial's learning rate, epochs and batch size."""
-    rate = trial.rate or Training().learning_rate
-    return Training(
-        learning_rate=rate, head_learning_rate=HEAD_TIMES * rate, epochs=trial.epochs, batch_size=trial.batch
-    )
+    """As an update trains, but for the trial's epochs (all of them) and learning rate."""
+    said = Training.model_validate(trial.task.get("training", {}))
+    rates = {"learning_rate": trial.rate, "head_learning_rate": HEAD_TIMES * trial.rate} if trial.rate else {}
+    return said.model_copy(update={"epochs": trial.epochs, "patience": 0, **rates})
 
 
 def encode(trial: Trial, history: History, rows: Sequence[Row]) -> list[Example]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from daemon.events import Event, Input
 from daemon.tasks.schema import SequenceSchema, input_key
 
 Line = tuple[Event, bytes]
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)
+"""The time of our own texts' first event; the others follow a second apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class History:
     """``groups`` in the order of their last event; ``ends``: how many events have been played at the end of each."""
 
     def __init__(self, lines: Sequence[Line], holdout: Sequence[Event], split: SplitConfig) -> None:
-        """Raises ConfigError for no events, for events of several tasks, and where labels are not classes."""
+        """Raises ConfigError for no events, for events of several tasks, where labels are not classes, and where the
+        holdout names groups of which the stream has none."""
         names = {event.task for event in (*(event for event, _ in lines), *holdout)}
         if len(names) != 1 or not lines or not holdout:
             raise ConfigError(f"bench learning: one task with events and holdout rows; found {sorted(names)}")
@@ -54,6 +58,9 @@ class History:
         self.validation = [row for row, side in zip(rows, sides, strict=True) if side != TRAIN]
         self.holdout = [_row(at, event, self.groups[-1]) for at, event in enumerate(holdout)]
         self._held = holdout
+        strange = {row.group for row in self.holdout} - set(self.groups)
+        if strange:
+            raise ConfigError(f"the holdout's groups {sorted(strange)} are not in the stream: {self.groups}")
 
     @classmethod
     def read(cls, stream: Path, holdout: Path, task: Mapping[str, Any]) -> History:
@@ -106,7 +113,9 @@ def write_own(directory: Path, classes: int, per_class: int, held: int, groups: 
             for label, text in zip(wave, turn, strict=True)
         ]
         lines = [
-            orjson.dumps({"id": f"{path.stem}-{at}", "task": "bench", "time": "2026-01-01T00:00:00Z", **row})
+            orjson.dumps(
+                {"id": f"{path.stem}-{at}", "task": "bench", "time": (FIRST + timedelta(seconds=at)).isoformat(), **row}
+            )
             for at, row in enumerate(rows)
         ]
         path.write_bytes(b"\n".join(lines) + b"\n")

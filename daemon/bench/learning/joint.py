@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from daemon.bench.learning.history import History
 from daemon.bench.learning.classifier import CPU, encode, training
+from daemon.bench.learning.history import History
 from daemon.bench.learning.plan import Trial
 from daemon.clock import SystemClock
 from daemon.config.task import FullTune, Model

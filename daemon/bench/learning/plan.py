@@ -19,6 +19,8 @@ from daemon.errors import ConfigError
 RATES = (0.0001, 0.0002, 0.0005)
 """Learning rates that are tried for every learner that trains; the head's is ten times as high."""
 HEAD_TIMES = 10
+EPOCHS = 4
+"""Of the peers after each group and of joint training; ours trains as its recipe says."""
 FAST, REPLAY, DEFAULT, JOINT = "fast head alone", "replay", "default recipe", "joint (upper bound)"
 PEERS = ("Naive", "Replay", "EWC", "LwF", "DER")
 """Strategies of Avalanche, by the names of ``daemon.bench.learning.avalanche``."""
@@ -29,9 +31,9 @@ Kind = Literal["ours", "avalanche", "joint", "shots"]
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How ours learns. ``task``: keys of the task that differ from the configuration's; ``trains`` False: there
-    is no learning rate to choose."""
+    is no learning rate to choose. With ``trigger`` no end of a group is told: the configured trigger decides."""
 
-    update_on: Literal["group", "none"] = "group"
+    update_on: Literal["group", "none", "trigger"] = "trigger"
     gate: bool = True
     trains: bool = True
     task: Mapping[str, Any] = field(default_factory=dict)
@@ -39,7 +41,7 @@ class Recipe:
 
 OURS: Mapping[str, Recipe] = {
     FAST: Recipe(update_on="none", trains=False),
-    REPLAY: Recipe(gate=False, task={"head": {"kind": "none"}, "strategies": [{"name": "replay"}]}),
+    REPLAY: Recipe("group", gate=False, task={"head": {"kind": "none"}, "strategies": [{"name": "replay"}]}),
     DEFAULT: Recipe(),
 }
 
@@ -47,7 +49,7 @@ OURS: Mapping[str, Recipe] = {
 @dataclass(frozen=True, slots=True)
 class Trial:
     """``on``: the rows that are scored, ``validation`` for choosing ``rate``. ``task``: the task's configuration;
-    ``recipe``: of ours; ``epochs``, ``batch``: of the peers and of joint training."""
+    ``recipe``: of ours; ``epochs``, ``memory_per_class`` (texts kept for replay): of the peers."""
 
     kind: Kind
     name: str
@@ -58,8 +60,7 @@ class Trial:
     on: Literal["holdout", "validation"] = "holdout"
     task: Mapping[str, Any] = field(default_factory=dict)
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    epochs: int = 4
-    batch: int = 32
+    epochs: int = EPOCHS
     memory_per_class: int = 10
     evaluate_every: int = 50
 

@@ -1,9 +1,9 @@
-"""``retaind bench learning STREAM --holdout H``: learning without forgetting, ours beside Avalanche and joint training.
+"""All trials of a plan, and the table of what they found.
 
 One history, played by all in the same order, on the same encoder, learning from the same train rows
 (:mod:`daemon.bench.learning.history`). Each learner that trains tries the same learning rates first, on the first seed,
-and keeps the one that is best at the end on the validation rows; what that cost is told, not counted. Each run is a
-process of its own. Without STREAM: texts of our own, in waves of new classes.
+and keeps the one that is best at the end on the validation rows; what that cost is told, not counted. Without STREAM:
+texts of our own, in waves of new classes.
 """
 
 from __future__ import annotations
@@ -14,24 +14,27 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from daemon.bench.learning.child import measure
-from daemon.bench.learning.history import History, write_own
 from daemon.bench.learning.figure import figure
-from daemon.bench.learning.plan import DEFAULT, FAST, JOINT, PEERS, RATES, Plan, Trial
+from daemon.bench.learning.history import History, write_own
+from daemon.bench.learning.plan import DEFAULT, EPOCHS, FAST, JOINT, PEERS, RATES, Plan, Trial
 from daemon.bench.learning.table import interval, shots_rows, summary_row
 from daemon.bench.result import document, shown
-from daemon.config.task import Training
 
-QUICK_PEERS = ("Naive", "Replay")
+QUICK_PEERS = ("Replay",)
 QUICK_CUT, QUICK_HELD = 120, 60
 """Events and holdout rows that ``--quick`` takes of a stream."""
 NOTES = (
     "Values are means over the seeds, with 95% intervals of the mean (Student's t) where there are several.",
-    "final, average incremental, forgetting, backward transfer: at group ends. any-time: what is served, scored every "
-    "50 events and at group ends on the classes seen so far, and on those with at most 10 train events; who has no "
-    "model in between answers with that of the last group's end, and before the first with nothing.",
-    "CPU seconds: of ours all but scoring the holdout (storing, predicting each event, folding, each trainer process "
-    "with its start); of the peers their training alone. peak MB: of the largest process.",
+    "final, average incremental, forgetting, backward transfer: at group ends. any time: what is served, scored every "
+    "50 events and at group ends on the classes seen so far, and (young) on those with at most 10 train events; who "
+    "has no model in between answers with that of the last group's end, and before the first with nothing.",
+    "cpu s: of ours all but scoring the holdout (storing, predicting each event, folding, each trainer process with "
+    "its start); of the peers their training alone. peak mb: of the largest process, with all that it imports.",
+    "The default recipe updates when its own trigger says so and passes its gate; our replay and the peers update at "
+    "each group's end. Learning rates are those that were best on the validation rows at the first seed.",
     "Everybody reads packed batches (no padding), with the word embeddings frozen, the same optimiser, warm-up, decay "
     "and clipping, and learns from the rows that the daemon's own split leaves for training.",
 )
@@ -52,13 +55,13 @@ class Learner:
 
 
 class Measured:
-    """All trials of a plan. ``quick``: one seed, one epoch, no choice of rates, few learners, few texts."""
+    """``quick``: one seed, one epoch, no choice of rates, few learners, few texts, updates at half of the events."""
 
     def __init__(self, plan: Plan, directory: Path, quick: bool) -> None:
         self._plan, self._quick = plan, quick
         self._seeds = plan.seeds[:1] if quick else plan.seeds
         if plan.stream is None or plan.holdout is None:
-            size = (6, 16, 8, 2) if quick else (20, 60, 30, 5)
+            size = (6, 16, 8, 2) if quick else (20, 30, 20, 4)
             self._stream, self._holdout = write_own(directory, *size)
         elif quick:
             self._stream, self._holdout = _cut(plan.stream, plan.holdout, directory)
@@ -96,8 +99,7 @@ class Measured:
             groups=len(self._history.groups),
             classes=len(self._history.labels),
             seeds=list(self._seeds),
-            epochs=self._epochs,
-            batch_size=Training().batch_size,
+            epochs_of_peers=self._epochs,
             memory_per_class=Trial("joint", "", "", "").memory_per_class,
             rates_tried=[] if self._quick else list(RATES),
             cpu_s_choosing_rates=round(self._choosing_cpu_s),
@@ -106,14 +108,18 @@ class Measured:
 
     @property
     def _epochs(self) -> int:
-        """Of the peers and of joint training: those of an update, as configured."""
-        return 1 if self._quick else Training.model_validate(self._plan.task.get("training", {})).epochs
+        return 1 if self._quick else EPOCHS
 
     def _learners(self) -> Mapping[str, Learner]:
-        task = dict(self._plan.task)
-        task["training"] = {**task.get("training", {}), "epochs": self._epochs}
-        base = Trial("ours", "", str(self._stream), str(self._holdout), self._seeds[0], task=task, epochs=self._epochs)
-        base = replace(base, evaluate_every=10 if self._quick else base.evaluate_every)
+        base = Trial("ours", "", str(self._stream), str(self._holdout), self._seeds[0], task=self._plan.task)
+        if self._quick:
+            half = {"min_events": max(1, len(self._history.train) // 2), "cooldown_s": 0}
+            task = {
+                **base.task,
+                "training": {**base.task.get("training", {}), "epochs": self._epochs},
+                "trigger": {**base.task.get("trigger", {}), **half},
+            }
+            base = replace(base, task=task, epochs=self._epochs, evaluate_every=10)
         names = [name for name in self._plan.ours if not self._quick or name in (FAST, DEFAULT, *self._plan.recipes)]
         made = {}
         for name in names:
@@ -159,8 +165,6 @@ class Measured:
 
 def _cut(stream: Path, holdout: Path, directory: Path) -> tuple[Path, Path]:
     """The first two groups of a stream, thinned evenly to a few rows."""
-    import orjson
-
     lines = [line for line in stream.read_bytes().splitlines() if line.strip()]
     groups = list(dict.fromkeys(orjson.loads(line).get("group") for line in lines))[:2]
     paths = directory / "stream.jsonl", directory / "holdout.jsonl"

@@ -1,23 +1,24 @@
 """Few labels: how good a head is from class names alone and from 1, 3, 5 and 10 texts a class, encoder frozen.
 
-The fast head is the configured one, folded as the learner folds; a class's name, read as a text, is its first example
-where that is said. The peer is the usual probe: a linear head on the mean-pooled last layer, trained with AdamW, its
-learning rate chosen on the validation rows. The texts of a class are drawn by the seed, the same for all heads.
+The fast head is the configured one, folded as the learner folds; a class's words (its description, or its name read as
+a text) are its first example where that is said. The peer is the usual probe: a linear head on the mean-pooled last
+layer, trained with AdamW, its learning rate chosen on the validation rows. The texts of a class are drawn by the seed,
+the same for all heads.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from daemon.bench.learning.history import History, Row
 from daemon.bench.learning.classifier import CPU, FORWARD_TOKENS
+from daemon.bench.learning.history import History, Row
 from daemon.bench.learning.plan import Trial
 from daemon.config.task import Model, TaskConfig
 from daemon.events import Input
@@ -36,10 +37,20 @@ PROBE_RATES, PROBE_STEPS = (0.003, 0.01, 0.03), 200
 Array = NDArray[np.float32]
 
 
+@runtime_checkable
+class Naming(Protocol):
+    """A HeadState that keeps the words of its classes apart from their members."""
+
+    def name(self, label: str, features: Array) -> None: ...
+
+    def stand(self, labels: Collection[str]) -> None: ...
+
+
 def run(trial: Trial, history: History) -> dict[str, Any]:
     """``rows``: head, shots, whether names were examples too, accuracy on the scored rows."""
     features = Features(Model.model_validate(trial.task.get("model", {})), _head_options(trial))
-    names = {label: Input(text=label.replace("_", " ")) for label in history.labels}
+    described = trial.task.get("labels", {}).get("descriptions", {})
+    names = {label: Input(text=described.get(label) or label.replace("_", " ")) for label in history.labels}
     held, validation = history.scored("holdout"), history.scored("validation")
     rows: list[dict[str, Any]] = []
     for shots in (0, *SHOTS):
@@ -96,14 +107,20 @@ def draw(rows: Sequence[Row], shots: int, seed: int) -> list[Row]:
 
 
 def folded(features: Features, trial: Trial, shown: Sequence[Row], names: Mapping[str, Input]) -> HeadState:
-    """The configured fast head after these rows; ``names``: texts that stand for their class, as first examples."""
-    kind, schema, options = get_head(_head_options(trial)["kind"]), SequenceSchema(), _head_options(trial)
+    """The configured fast head after these rows; ``names``: the words of classes, their first examples."""
+    options, schema = _head_options(trial), SequenceSchema()
+    kind = get_head(options["kind"])
     assert kind is not None
     state = kind.new(options)
-    lessons = [*((label, value) for label, value in names.items()), *((row.label, row.input) for row in shown)]
-    for at, ((label, value), vector) in enumerate(
-        zip(lessons, features.fast([value for _, value in lessons]), strict=True)
-    ):
+    lessons = [(row.label, row.input) for row in shown]
+    if isinstance(state, Naming):
+        for label, vector in zip(names, features.fast(list(names.values())) if names else (), strict=True):
+            state.name(label, vector)
+        state.stand(list(names))
+    else:  # a kind that knows no words takes them for one more text
+        lessons = [*names.items(), *lessons]
+    vectors = features.fast([value for _, value in lessons]) if lessons else ()
+    for at, ((label, value), vector) in enumerate(zip(lessons, vectors, strict=True)):
         state.add(input_key(schema, value), str(at), label, vector)
     return state
 
