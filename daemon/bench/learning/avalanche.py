@@ -31,7 +31,12 @@ DER_ALPHA, DER_BETA = 0.1, 0.5
 
 def run(trial: Trial, history: History) -> dict[str, Any]:
     """Learn group after group; scored after each."""
-    warnings.simplefilter("ignore")  # it warns of its own deprecations at every experience
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of its own deprecations at every experience
+        return _learn(trial, history)
+
+
+def _learn(trial: Trial, history: History) -> dict[str, Any]:
     scored = history.scored(trial.on)
     examples = encode(trial, history, scored)
     model = classifier(trial, len(history.labels))

@@ -1,5 +1,5 @@
-"""One trial in a process of its own, so that its CPU seconds and its peak memory are its own:
-``python -m daemon.bench.learning.child TRIAL OUT``."""
+"""Trials in a process of their own: ``python -m daemon.bench.learning.child TRIALS OUT``. One alone has its CPU seconds
+and its peak memory to itself; several share what is imported, and the peak."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from daemon.bench.learning.plan import Kind, Trial
+from daemon.bench.learning.plan import Kind, Trial, dump, load
 from daemon.errors import RetaindError
 
 RUNNERS: Mapping[Kind, str] = {
@@ -28,22 +28,24 @@ ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "dis
 
 
 class TrialFailed(RetaindError):
-    """A trial's process ended without a result."""
+    """A process of trials ended without a result."""
 
 
-def measure(trial: Trial) -> dict[str, Any]:
-    """What the trial found. Raises TrialFailed with the last lines that it wrote."""
+def measure(*trials: Trial) -> list[dict[str, Any]]:
+    """What each trial found, one after the other in one process. Raises TrialFailed with the last lines that it
+    wrote."""
     with tempfile.TemporaryDirectory(prefix="retaind-bench-") as directory:
-        told, out = Path(directory) / "trial.json", Path(directory) / "out.json"
-        told.write_bytes(trial.dump())
+        told, out = Path(directory) / "trials.json", Path(directory) / "out.json"
+        told.write_bytes(dump(trials))
         command = [sys.executable, "-m", "daemon.bench.learning.child", str(told), str(out)]
         ended = subprocess.run(
             command, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True, errors="replace", check=False
         )
         if ended.returncode or not out.is_file():
             last = "\n".join(ended.stderr.strip().splitlines()[-5:])
-            raise TrialFailed(f"{trial.name}, seed {trial.seed}: ended with status {ended.returncode}: {last}")
-        found: dict[str, Any] = orjson.loads(out.read_bytes())
+            names = ", ".join(f"{trial.name} (seed {trial.seed})" for trial in trials)
+            raise TrialFailed(f"{names}: ended with status {ended.returncode}: {last}")
+        found: list[dict[str, Any]] = orjson.loads(out.read_bytes())
         return found
 
 
@@ -58,10 +60,12 @@ def main(told: Path, out: Path) -> None:
 
     configure_logs(level=logging.WARNING)
     torch.set_num_threads(1)
-    trial = Trial.load(told.read_bytes())
-    history = History.read(Path(trial.stream), Path(trial.holdout), trial.task)
-    found = importlib.import_module(RUNNERS[trial.kind]).run(trial, history)
-    out.write_bytes(orjson.dumps({"peak_rss_bytes": peak_rss_bytes(), **found}, option=orjson.OPT_SERIALIZE_NUMPY))
+    found = []
+    for trial in load(told.read_bytes()):
+        history = History.read(Path(trial.stream), Path(trial.holdout), trial.task)
+        result = importlib.import_module(RUNNERS[trial.kind]).run(trial, history)
+        found.append({"peak_rss_bytes": peak_rss_bytes(), **result})
+    out.write_bytes(orjson.dumps(found, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 if __name__ == "__main__":

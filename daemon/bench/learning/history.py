@@ -113,9 +113,7 @@ def write_own(directory: Path, classes: int, per_class: int, held: int, groups: 
             for label, text in zip(wave, turn, strict=True)
         ]
         lines = [
-            orjson.dumps(
-                {"id": f"{path.stem}-{at}", "task": "bench", "time": (FIRST + timedelta(seconds=at)).isoformat(), **row}
-            )
+            orjson.dumps({"id": f"{path.stem}-{at}", "task": "bench", "time": FIRST + timedelta(seconds=at), **row})
             for at, row in enumerate(rows)
         ]
         path.write_bytes(b"\n".join(lines) + b"\n")

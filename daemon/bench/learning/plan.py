@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import orjson
 
-from daemon.config.load import load
+from daemon.config.load import load as load_config
 from daemon.errors import ConfigError
 
 RATES = (0.0001, 0.0002, 0.0005)
@@ -64,12 +64,14 @@ class Trial:
     memory_per_class: int = 10
     evaluate_every: int = 50
 
-    def dump(self) -> bytes:
-        return orjson.dumps(asdict(self))
 
-    @classmethod
-    def load(cls, data: bytes) -> Trial:
-        return cls(**orjson.loads(data))
+def dump(trials: Sequence[Trial]) -> bytes:
+    return orjson.dumps([asdict(trial) for trial in trials])
+
+
+def load(data: bytes) -> list[Trial]:
+    """Of what ``dump`` wrote."""
+    return [Trial(**each) for each in orjson.loads(data)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,5 +113,5 @@ def recipe(given: str) -> tuple[str, Mapping[str, Any]]:
     name, _, keys = given.partition("=")
     if not name or not keys.startswith("{"):
         raise ConfigError(f"--recipe {given!r}: NAME={{KEY: VALUE, ...}}, with keys of a task")
-    checked = load(None, (f"tasks.recipe={keys}",), {}).config.tasks["recipe"]
+    checked = load_config(None, (f"tasks.recipe={keys}",), {}).config.tasks["recipe"]
     return name, checked.model_dump(mode="json", exclude_unset=True)

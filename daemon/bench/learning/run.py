@@ -23,6 +23,7 @@ from daemon.bench.learning.plan import DEFAULT, EPOCHS, FAST, JOINT, PEERS, RATE
 from daemon.bench.learning.table import interval, shots_rows, summary_row
 from daemon.bench.result import document, shown
 
+SHOTS = "few labels"
 QUICK_PEERS = ("Replay",)
 QUICK_CUT, QUICK_HELD = 120, 60
 """Events and holdout rows that ``--quick`` takes of a stream."""
@@ -55,7 +56,8 @@ class Learner:
 
 
 class Measured:
-    """``quick``: one seed, one epoch, no choice of rates, few learners, few texts, updates at half of the events."""
+    """``quick``: one seed, one epoch, no choice of rates, few learners, few texts, updates at half of the events,
+    all in one process."""
 
     def __init__(self, plan: Plan, directory: Path, quick: bool) -> None:
         self._plan, self._quick = plan, quick
@@ -70,6 +72,7 @@ class Measured:
         self._history = History.read(self._stream, self._holdout, plan.task)
         self._runs: dict[str, list[Mapping[str, Any]]] = {}
         self._rates: dict[str, float] = {}
+        self._few: list[Sequence[Mapping[str, Any]]] = []
         self._choosing_cpu_s = 0.0
 
     def document(self) -> dict[str, Any]:
@@ -77,7 +80,6 @@ class Measured:
         learners = self._learners()
         self._choose(learners)
         self._measure(learners)
-        shots = self._shots()
         if self._plan.svg is not None:
             title = f"Accuracy over the stream: {self._history.task}"
             self._plan.svg.write_text(figure(title, self._history.ends, self._curves()), encoding="utf-8")
@@ -89,7 +91,7 @@ class Measured:
             + ("" if half is None else f" (± {half:.2f}, paired by seed)"),
             [summary_row(name, runs, self._rates.get(name)) for name, runs in self._runs.items()],
             packages=("torch", "transformers", "avalanche-lib"),
-            tables={"Few labels: accuracy by texts a class, encoder frozen": shots},
+            tables={"Few labels: accuracy by texts a class, encoder frozen": shots_rows(self._few)},
             notes=NOTES,
             details={"runs": self._runs, "learning_rates": self._rates},
             stream=self._stream.name if self._plan.stream else "texts of our own",
@@ -137,19 +139,25 @@ class Measured:
             return
         tried: dict[str, list[tuple[float, float]]] = {}
         for name, rate in shown([(n, r) for n, learner in learners.items() for r in learner.rates], "choosing rates"):
-            found = measure(replace(learners[name].first, rate=rate, on="validation"))
+            (found,) = measure(replace(learners[name].first, rate=rate, on="validation"))
             self._choosing_cpu_s += found["cpu_s"]
             tried.setdefault(name, []).append((found["final"], -rate))
         self._rates = {name: -max(values)[1] for name, values in tried.items()}
 
     def _measure(self, learners: Mapping[str, Learner]) -> None:
-        for seed, name in shown([(seed, name) for seed in self._seeds for name in learners], "measuring"):
-            trial = replace(learners[name].first, seed=seed, rate=self._rates.get(name))
-            self._runs.setdefault(name, []).append(measure(trial))
-
-    def _shots(self) -> list[dict[str, Any]]:
-        first = Trial("shots", "shots", str(self._stream), str(self._holdout), task=self._plan.task)
-        return shots_rows([measure(replace(first, seed=seed))["rows"] for seed in self._seeds])
+        """Every learner on every seed, and the few labels."""
+        few = Trial("shots", SHOTS, str(self._stream), str(self._holdout), task=self._plan.task)
+        named = {**{name: learner.first for name, learner in learners.items()}, SHOTS: few}
+        trials = [
+            (name, replace(trial, seed=seed, rate=self._rates.get(name)))
+            for seed in self._seeds
+            for name, trial in named.items()
+        ]
+        told = measure(*(trial for _, trial in trials)) if self._quick else ()
+        found = told or (measure(trial)[0] for _, trial in shown(trials, "measuring"))
+        for (name, _), result in zip(trials, found, strict=True):
+            self._runs.setdefault(name, []).append(result)
+        self._few = [result["rows"] for result in self._runs.pop(SHOTS)]
 
     def _curves(self) -> Mapping[str, Sequence[tuple[int, float]]]:
         """(events played, any-time value) of the first seed; joint training has its one value all along."""
