@@ -22,18 +22,20 @@ from daemon.bench.learning.history import History, write_own
 from daemon.bench.learning.plan import DEFAULT, EPOCHS, FAST, JOINT, PEERS, RATES, Plan, Trial
 from daemon.bench.learning.table import interval, shots_rows, summary_row
 from daemon.bench.result import document, shown
+from daemon.errors import ConfigError
 
 SHOTS = "few labels"
 QUICK_PEERS = ("Replay",)
-QUICK_CUT, QUICK_HELD = 120, 60
-"""Events and holdout rows that ``--quick`` takes of a stream."""
+QUICK_CUT, QUICK_HELD, QUICK_EVERY = 80, 48, 10
+"""Events and holdout rows that ``--quick`` takes of a stream, and events between two any-time points."""
 NOTES = (
     "Values are means over the seeds, with 95% intervals of the mean (Student's t) where there are several.",
     "final, average incremental, forgetting, backward transfer: at group ends. any time: what is served, scored every "
-    "50 events and at group ends on the classes seen so far, and (young) on those with at most 10 train events; who "
+    "50 events (--quick: 10) and at group ends on the classes seen so far, and (young) on those with at most 10 train events; who "
     "has no model in between answers with that of the last group's end, and before the first with nothing.",
     "cpu s: of ours all but scoring the holdout (storing, predicting each event, folding, each trainer process with "
-    "its start); of the peers their training alone. peak mb: of the largest process, with all that it imports.",
+    "its start); of the peers their training alone. peak mb: of the largest process, with all that it imports (--quick: "
+    "all learners share one).",
     "The default recipe updates when its own trigger says so and passes its gate; our replay and the peers update at "
     "each group's end. Learning rates are those that were best on the validation rows at the first seed.",
     "Everybody reads packed batches (no padding), with the word embeddings frozen, the same optimiser, warm-up, decay "
@@ -56,20 +58,25 @@ class Learner:
 
 
 class Measured:
-    """``quick``: one seed, one epoch, no choice of rates, few learners, few texts, updates at half of the events,
-    all in one process."""
+    """``quick``: one seed, no choice of rates, few learners, few texts, an update at half of them, one process.
+    Raises ConfigError where there are no rows to choose rates by."""
 
     def __init__(self, plan: Plan, directory: Path, quick: bool) -> None:
         self._plan, self._quick = plan, quick
         self._seeds = plan.seeds[:1] if quick else plan.seeds
         if plan.stream is None or plan.holdout is None:
-            size = (6, 16, 8, 2) if quick else (20, 30, 20, 4)
+            size = (6, 12, 8, 2) if quick else (20, 30, 20, 4)
             self._stream, self._holdout = write_own(directory, *size)
         elif quick:
             self._stream, self._holdout = _cut(plan.stream, plan.holdout, directory)
         else:
             self._stream, self._holdout = plan.stream, plan.holdout
         self._history = History.read(self._stream, self._holdout, plan.task)
+        if not quick and not self._history.validation:
+            raise ConfigError(
+                f"{self._stream}: none of its {len(self._history.lines)} events is kept for validation or gate, so no "
+                "learning rate can be chosen: more events, larger split.validation_ratio, or --quick"
+            )
         self._runs: dict[str, list[Mapping[str, Any]]] = {}
         self._rates: dict[str, float] = {}
         self._few: list[Sequence[Mapping[str, Any]]] = []
@@ -101,27 +108,19 @@ class Measured:
             groups=len(self._history.groups),
             classes=len(self._history.labels),
             seeds=list(self._seeds),
-            epochs_of_peers=self._epochs,
+            epochs_of_peers=EPOCHS,
             memory_per_class=Trial("joint", "", "", "").memory_per_class,
             rates_tried=[] if self._quick else list(RATES),
             cpu_s_choosing_rates=round(self._choosing_cpu_s),
             threads=1,
         )
 
-    @property
-    def _epochs(self) -> int:
-        return 1 if self._quick else EPOCHS
-
     def _learners(self) -> Mapping[str, Learner]:
         base = Trial("ours", "", str(self._stream), str(self._holdout), self._seeds[0], task=self._plan.task)
         if self._quick:
             half = {"min_events": max(1, len(self._history.train) // 2), "cooldown_s": 0}
-            task = {
-                **base.task,
-                "training": {**base.task.get("training", {}), "epochs": self._epochs},
-                "trigger": {**base.task.get("trigger", {}), **half},
-            }
-            base = replace(base, task=task, epochs=self._epochs, evaluate_every=10)
+            task = {**base.task, "trigger": {**base.task.get("trigger", {}), **half}}
+            base = replace(base, task=task, evaluate_every=QUICK_EVERY)
         names = [name for name in self._plan.ours if not self._quick or name in (FAST, DEFAULT, *self._plan.recipes)]
         made = {}
         for name in names:
