@@ -24,7 +24,7 @@ from daemon.bench.learning.table import interval, shots_rows, summary_row
 from daemon.bench.result import document, shown
 from daemon.errors import ConfigError
 
-SHOTS = "few labels"
+FEW = "few labels"
 QUICK_PEERS = ("Replay",)
 QUICK_CUT, QUICK_HELD, QUICK_EVERY = 80, 48, 10
 """Events and holdout rows that ``--quick`` takes of a stream, and events between two any-time points."""
@@ -145,8 +145,8 @@ class Measured:
 
     def _measure(self, learners: Mapping[str, Learner]) -> None:
         """Every learner on every seed, and the few labels."""
-        few = Trial("shots", SHOTS, str(self._stream), str(self._holdout), task=self._plan.task)
-        named = {**{name: learner.first for name, learner in learners.items()}, SHOTS: few}
+        few = Trial("shots", FEW, str(self._stream), str(self._holdout), task=self._plan.task)
+        named = {**{name: learner.first for name, learner in learners.items()}, FEW: few}
         trials = [
             (name, replace(trial, seed=seed, rate=self._rates.get(name)))
             for seed in self._seeds
@@ -156,7 +156,7 @@ class Measured:
         found = told or (measure(trial)[0] for _, trial in shown(trials, "measuring"))
         for (name, _), result in zip(trials, found, strict=True):
             self._runs.setdefault(name, []).append(result)
-        self._few = [result["rows"] for result in self._runs.pop(SHOTS)]
+        self._few = [result["rows"] for result in self._runs.pop(FEW)]
 
     def _curves(self) -> Mapping[str, Sequence[tuple[int, float]]]:
         """(events played, any-time value) of the first seed; joint training has its one value all along."""
