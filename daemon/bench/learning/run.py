@@ -58,7 +58,7 @@ class Learner:
 
 
 class Measured:
-    """``quick``: one seed, no choice of rates, few learners, few texts, an update at half of them, one process.
+    """``quick``: one seed, no choice of rates, few learners, few texts, one update at two thirds of them, one process.
     Raises ConfigError where there are no rows to choose rates by."""
 
     def __init__(self, plan: Plan, directory: Path, quick: bool) -> None:
@@ -118,8 +118,8 @@ class Measured:
     def _learners(self) -> Mapping[str, Learner]:
         base = Trial("ours", "", str(self._stream), str(self._holdout), self._seeds[0], task=self._plan.task)
         if self._quick:
-            half = {"min_events": max(1, len(self._history.train) // 2), "cooldown_s": 0}
-            task = {**base.task, "trigger": {**base.task.get("trigger", {}), **half}}
+            once = {"min_events": max(1, 2 * len(self._history.train) // 3)}
+            task = {**base.task, "trigger": {**base.task.get("trigger", {}), **once}}
             base = replace(base, task=task, evaluate_every=QUICK_EVERY)
         names = [name for name in self._plan.ours if not self._quick or name in (FAST, DEFAULT, *self._plan.recipes)]
         made = {}

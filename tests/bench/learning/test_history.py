@@ -72,9 +72,9 @@ def test_what_cannot_be_played_is_refused_by_name(files: tuple[Path, Path]) -> N
     lines, held = read_events(files[0], None), events(files[1])
     with pytest.raises(ConfigError, match=r"groups \['g7'\] are not in the stream: \['g0', 'g1'\]"):
         History(lines, [replace(held[0], group="g7")], SplitConfig())
-    with pytest.raises(ConfigError, match="one task .* found \\['bench', 'other'\\]"):
+    with pytest.raises(ConfigError, match=r"one task .* found \['bench', 'other'\]"):
         History(lines, [replace(held[0], task="other")], SplitConfig())
-    with pytest.raises(ConfigError, match="'stream-0': .* label 0.5"):
+    with pytest.raises(ConfigError, match=r"'stream-0': .* label 0\.5"):
         History([(replace(lines[0][0], label=0.5), b"")], held, SplitConfig())
 
 
