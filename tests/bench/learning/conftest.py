@@ -30,4 +30,4 @@ def trial(files: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) ->
     base = tiny(tmp_path_factory.mktemp("base"), num_hidden_layers=3).path
     stream, holdout = map(str, files)
     task = {"model": {"base": str(base)}, "training": {"batch_size": 4, "device": "cpu"}}
-    return Trial("ours", "", stream, holdout, rate=0.005, task=task, epochs=2, memory_per_class=2, evaluate_every=5)
+    return Trial("ours", "", stream, holdout, rate=0.005, task=task, epochs=16, memory_per_class=2, evaluate_every=5)

@@ -35,9 +35,9 @@ def test_given_avalanches_strategies_when_they_learn_group_after_group_then_each
     trained = {name: result["trained_samples"] for name, result in found.items()}
     assert trained["Naive"] == upper["trained_samples"] == rows
     assert min(trained["Replay"], trained["DER"]) > rows
-    # And the naive one forgets, while joint training has nothing to forget
-    assert found["Naive"]["matrix"][1][0] < found["Naive"]["matrix"][0][0]
-    assert upper["final"] > found["Naive"]["final"]
+    # And without a memory the first group is forgotten, while joint training has nothing to forget
+    assert found["Naive"]["forgetting"] > 0.5
+    assert min(found["Replay"]["final"], found["DER"]["final"], upper["final"]) > found["Naive"]["final"]
     assert "matrix" not in upper
 
 

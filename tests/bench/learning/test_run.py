@@ -115,7 +115,7 @@ def test_given_the_fast_head_alone_when_played_then_the_reports_values_and_costs
     assert found["cpu_s"] > 0
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 def test_given_our_own_texts_and_a_small_encoder_when_run_quickly_then_all_is_really_measured(trial: Trial) -> None:
     result = run.run(True, Plan(task={**trial.task, "tune": {"kind": "head"}}))
     rows = {row["what"]: row for row in result["rows"]}
