@@ -62,7 +62,7 @@ class Trial:
     recipe: Mapping[str, Any] = field(default_factory=dict)
     epochs: int = EPOCHS
     memory_per_class: int = 10
-    evaluate_every: int = 50
+    evaluate_every: int = 100
 
 
 def dump(trials: Sequence[Trial]) -> bytes:

@@ -31,7 +31,7 @@ QUICK_CUT, QUICK_HELD, QUICK_EVERY = 80, 48, 10
 NOTES = (
     "Values are means over the seeds, with 95% intervals of the mean (Student's t) where there are several.",
     "final, average incremental, forgetting, backward transfer: at group ends. any time: what is served, scored every "
-    "50 events (--quick: 10) and at group ends on the classes seen so far, and (young) on those with at most 10 train "
+    "100 events (--quick: 10) and at group ends on the classes seen so far, and (young) on those with at most 10 train "
     "events; who has no model in between answers with that of the last group's end, and before the first with nothing.",
     "cpu s: of ours all but scoring the holdout (storing, predicting each event, folding, each trainer process with "
     "its start); of the peers their training alone. peak mb: of the largest process, with all that it imports; with "

@@ -9,8 +9,8 @@ the same for all heads.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from daemon.bench.learning.classifier import CPU, FORWARD_TOKENS
 from daemon.bench.learning.history import History, Row
 from daemon.bench.learning.plan import Trial
-from daemon.config.task import Model, TaskConfig
+from daemon.config.task import Labels, Model, TaskConfig
 from daemon.events import Input
 from daemon.heads import get_head
+from daemon.heads.naming import name_standing
 from daemon.heads.ports import HeadState
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder
@@ -37,27 +38,16 @@ PROBE_RATES, PROBE_STEPS = (0.003, 0.01, 0.03), 200
 Array = NDArray[np.float32]
 
 
-@runtime_checkable
-class Naming(Protocol):
-    """A HeadState that keeps the words of its classes apart from their members."""
-
-    def name(self, label: str, features: Array) -> None: ...
-
-    def stand(self, labels: Collection[str]) -> None: ...
-
-
 def run(trial: Trial, history: History) -> dict[str, Any]:
     """``rows``: head, shots, whether names were examples too, accuracy on the scored rows."""
     features = Features(Model.model_validate(trial.task.get("model", {})), _head_options(trial))
-    described = trial.task.get("labels", {}).get("descriptions", {})
-    names = {label: Input(text=described.get(label) or label.replace("_", " ")) for label in history.labels}
     held, validation = history.scored("holdout"), history.scored("validation")
     rows: list[dict[str, Any]] = []
     for shots in (0, *SHOTS):
         shown = draw(history.train, shots, trial.seed)
         for named in (True, False):
             if shots or named:
-                state = folded(features, trial, shown, names if named else {})
+                state = folded(features, trial, shown, history.labels if named else ())
                 found = accuracy(features, state, held)
                 rows.append({"head": "fast", "shots": shots, "names": named, "accuracy": found})
         if shots:
@@ -106,22 +96,18 @@ def draw(rows: Sequence[Row], shots: int, seed: int) -> list[Row]:
     return [row for each in taken.values() for row in each[:shots]]
 
 
-def folded(features: Features, trial: Trial, shown: Sequence[Row], names: Mapping[str, Input]) -> HeadState:
-    """The configured fast head after these rows; ``names``: the words of classes, their first examples."""
+def folded(features: Features, trial: Trial, shown: Sequence[Row], names: Sequence[str]) -> HeadState:
+    """The configured fast head after these rows; ``names``: classes whose words are their first examples."""
     options, schema = _head_options(trial), SequenceSchema()
     kind = get_head(options["kind"])
     assert kind is not None
     state = kind.new(options)
-    lessons = [(row.label, row.input) for row in shown]
-    if isinstance(state, Naming):
-        for label, vector in zip(names, features.fast(list(names.values())) if names else (), strict=True):
-            state.name(label, vector)
-        state.stand(list(names))
-    else:  # a kind that knows no words takes them for one more text
-        lessons = [*names.items(), *lessons]
-    vectors = features.fast([value for _, value in lessons]) if lessons else ()
-    for at, ((label, value), vector) in enumerate(zip(lessons, vectors, strict=True)):
-        state.add(input_key(schema, value), str(at), label, vector)
+    if names:
+        said = Labels.model_validate(trial.task.get("labels", {}))
+        name_standing(state, said.model_copy(update={"known": list(names)}), features.fast)
+    vectors = features.fast([row.input for row in shown]) if shown else ()
+    for at, (row, vector) in enumerate(zip(shown, vectors, strict=True)):
+        state.add(input_key(schema, row.input), str(at), row.label, vector)
     return state
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from daemon.backtest import Options
 from daemon.bench.learning import ours, run
 from daemon.bench.learning.history import History, write_own
 from daemon.bench.learning.plan import DEFAULT, FAST, JOINT, OURS, PEERS, RATES, REPLAY, Plan, Recipe, Trial
@@ -96,6 +97,10 @@ def test_given_quick_when_measured_then_one_process_plays_the_first_groups_thinn
     assert (result["groups"], result["seeds"], result["rates_tried"]) == (2, [0], [])
     assert result["events"] <= 2 * run.QUICK_CUT
     assert measuring.calls == 1
+
+
+def test_ours_and_the_peers_are_scored_as_often_as_a_backtest_does() -> None:
+    assert Trial("ours", "", "a", "b").evaluate_every == Options().evaluate_every
 
 
 def test_ours_is_configured_by_task_recipe_and_rate() -> None:

@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
-from typing import Any
-
-import numpy as np
-import pytest
+from dataclasses import replace
 
 from daemon.bench.learning import shots
 from daemon.bench.learning.history import History
 from daemon.bench.learning.plan import Trial
+from daemon.config.task import Model
 from daemon.events import Input
 
 
@@ -29,27 +26,21 @@ def test_given_names_and_few_texts_when_measured_then_each_head_has_its_rows(his
     assert found[-1]["accuracy"] > 0.5
 
 
-class Told:
-    """A head that keeps the words of its classes: what it was told, in order."""
-
-    def __init__(self) -> None:
-        self.told: list[tuple[str, Any]] = []
-
-    def name(self, label: str, features: np.ndarray[Any, Any]) -> None:
-        self.told.append(("name", label))
-
-    def stand(self, labels: Collection[str]) -> None:
-        self.told.append(("stand", list(labels)))
-
-    def add(self, key: bytes, event_id: str, label: str, features: np.ndarray[Any, Any]) -> None:
-        self.told.append(("add", label))
-
-
-def test_given_a_head_that_knows_words_when_folded_then_names_are_no_members(
-    history: History, trial: Trial, monkeypatch: pytest.MonkeyPatch
+def test_given_names_and_one_text_when_folded_then_words_are_no_members_and_descriptions_go_first(
+    history: History, trial: Trial
 ) -> None:
-    state = Told()
-    monkeypatch.setattr(shots, "get_head", lambda kind: type("Kind", (), {"new": staticmethod(lambda options: state)}))
-    features = shots.Features(shots.Model.model_validate(trial.task["model"]), {"layers": 3})
-    shots.folded(features, trial, history.train[:1], {"card_lost": Input(text="the customer lost the card")})
-    assert state.told == [("name", "card_lost"), ("stand", ["card_lost"]), ("add", history.train[0].label)]
+    # Given a description of a class beside the names of two
+    task = {**trial.task, "labels": {"descriptions": {"refund_missing": "where is my money"}}}
+    features = shots.Features(Model.model_validate(task["model"]), {"layers": 3})
+    row = history.train[0]
+    # When one text is folded
+    state = shots.folded(features, replace(trial, task=task), [row], [row.label, "refund_missing"])
+    plain = shots.folded(features, trial, [row], [row.label, "refund_missing"])
+    # Then both classes answer, the described one by its description
+    assert state.members() == 1
+    assert set(state.labels) == {row.label, "refund_missing"}
+    asked = features.fast([Input(text="where is my money")])
+    place = state.weights().labels.index("refund_missing")
+    assert state.weights().probabilities(asked)[0, place] > plain.weights().probabilities(asked)[0, place]
+    # And without names only what has members does
+    assert shots.folded(features, trial, [row], ()).labels == (row.label,)
