@@ -1,28 +1,34 @@
 """What we claim: the name of each bench, where it is measured, and what its headline says.
 
 A module named here has ``run(quick: bool) -> dict``, the document that :func:`daemon.bench.result.document`
-makes (``run(quick, kafka)`` where it needs brokers). It is imported when it runs, so that the command line stays light.
+makes: ``run(quick, kafka)`` where it needs brokers, ``run(quick, plan)`` where it plays a history. It is imported when
+it runs, so that the command line stays light.
 """
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from daemon.config.kafka import Kafka
 
+if TYPE_CHECKING:
+    from daemon.bench.learning.plan import Plan
+
 
 class Claim(NamedTuple):
-    """``module`` measures; ``headline``: what its one number is; ``on_kafka``: it needs brokers."""
+    """``module`` measures; ``headline``: what its one number is; ``on_kafka``: it needs brokers; ``on_history``:
+    it plays a file of events, or texts of our own."""
 
     module: str
     headline: str
     on_kafka: bool = False
+    on_history: bool = False
 
-    def run(self, quick: bool, kafka: Kafka) -> dict[str, Any]:
-        """Measure: minutes, or with ``quick`` about one."""
-        settings = (kafka,) if self.on_kafka else ()
+    def run(self, quick: bool, kafka: Kafka, plan: Plan) -> dict[str, Any]:
+        """Measure: minutes (those on a history: hours), or with ``quick`` about one."""
+        settings = (*((kafka,) if self.on_kafka else ()), *((plan,) if self.on_history else ()))
         document: dict[str, Any] = importlib.import_module(self.module).run(quick, *settings)
         return document
 
@@ -45,4 +51,7 @@ CLAIMS: Mapping[str, Claim] = {
         "p99 seconds from produced label to changed answer, 10 labels a second, an update training",
     ),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
+    "learning": Claim(
+        "daemon.bench.learning.run", "points of final accuracy, default recipe − joint training", on_history=True
+    ),
 }

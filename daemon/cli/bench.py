@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from daemon.bench.claims import CLAIMS
 from daemon.cli.options import Options, common
 from daemon.errors import ConfigError
 
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 NO_BROKER = (
     "stream.kafka.bootstrap_servers = []: it needs a broker; make kafka starts one, then "
     "--set 'stream.kafka.bootstrap_servers=[\"127.0.0.1:9092\"]'"
@@ -20,21 +22,53 @@ NO_BROKER = (
 
 @click.command()
 @click.argument("name", type=click.Choice([*CLAIMS, "all"]), default="all")
+@click.argument("stream", type=FILE, required=False)
 @click.option("--quick", is_flag=True, help="About a minute each, at a smaller size.")
+@click.option("--holdout", type=FILE, help="For a bench that plays STREAM: the rows that are never learned from.")
+@click.option(
+    "--seeds", default="0,1,2", show_default=True, metavar="N,N,...", help="The same: how often it is played."
+)
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    metavar="NAME=KEYS",
+    help="The same: one more, as a mapping of the task's keys.",
+)
+@click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The same: draw a figure.")
 @common
-def bench(options: Options, name: str, quick: bool) -> None:
+def bench(
+    options: Options,
+    name: str,
+    stream: Path | None,
+    quick: bool,
+    holdout: Path | None,
+    seeds: str,
+    recipes: tuple[str, ...],
+    svg: Path | None,
+) -> None:
     """Measure what we claim, each against a peer in the same run; prints one table a claim.
 
-    Without NAME all of them, one after the other. ``ingest`` needs brokers (make kafka starts one).
+    Without NAME all of them, one after the other. ``ingest`` needs brokers (make kafka starts one). ``learning``
+    plays STREAM and scores --holdout, or texts of our own.
 
     \b
     Example:
       retaind bench serving --quick
+      retaind bench learning tickets.jsonl --holdout tickets-holdout.jsonl --svg learning.svg
+      retaind bench learning --quick --recipe 'slow={tune: {kind: full}, strategies: [{name: replay}]}'
     """
+    from daemon.bench.learning.plan import Plan, numbers, recipe
     from daemon.logs import configure_logs
 
     configure_logs(level=logging.WARNING)
-    kafka = options.load().config.stream.kafka
+    if not (name in CLAIMS and CLAIMS[name].on_history) and (stream or holdout or svg or recipes):
+        raise click.UsageError(f"bench {name} plays no STREAM: --holdout, --recipe and --svg are for learning")
+    config = options.load().config
+    kafka = config.stream.kafka
+    plan = Plan(
+        stream, holdout, numbers(seeds), task=_task(options, stream), recipes=dict(map(recipe, recipes)), svg=svg
+    )
     if name != "all" and CLAIMS[name].on_kafka and not kafka.bootstrap_servers:
         raise ConfigError(NO_BROKER)
     results: dict[str, dict[str, Any]] = {}
@@ -42,7 +76,7 @@ def bench(options: Options, name: str, quick: bool) -> None:
         if CLAIMS[one].on_kafka and not kafka.bootstrap_servers:
             click.echo(f"{one} is left out: {NO_BROKER}", err=True)
             continue
-        results[one] = CLAIMS[one].run(quick, kafka)
+        results[one] = CLAIMS[one].run(quick, kafka, plan)
         if name == "all" and not options.json:
             click.echo(markdown(one, results[one]) + "\n")
     if name != "all":
@@ -51,13 +85,27 @@ def bench(options: Options, name: str, quick: bool) -> None:
         options.emit(results, "")
 
 
+def _task(options: Options, stream: Path | None) -> Mapping[str, Any]:
+    """The configuration of the task that is played: as configured by its name, else the defaults."""
+    from daemon.backtest import read_events
+
+    name = "bench" if stream is None else next((event.task for event, _ in read_events(stream, None)), "bench")
+    settings = options.load().config.tasks.get(name) or options.defaults(name)
+    found: Mapping[str, Any] = settings.model_dump(mode="json")
+    return found
+
+
 def markdown(name: str, result: Mapping[str, Any]) -> str:
-    """A heading with the headline, the table of rows, and one line each for the facts, machine and versions."""
-    facts = {key: value for key, value in result.items() if key not in ("headline", "unit", "rows", "machine")}
+    """A heading with the headline, the table of rows, further ``tables`` with their titles, ``notes``, and one line
+    each for the facts, machine and versions. ``details`` are for machines."""
+    apart = ("headline", "unit", "rows", "machine", "tables", "notes", "details")
+    facts = {key: value for key, value in result.items() if key not in apart}
     versions = facts.pop("versions")
     parts = [
         f"### {name}: {result['headline']} {result['unit']}",
         _table(result["rows"]),
+        *(f"{title}\n\n{_table(rows)}" for title, rows in result.get("tables", {}).items()),
+        *(["\n".join(f"- {note}" for note in result["notes"])] if "notes" in result else []),
         " · ".join(f"{_words(key)} {value}" for key, value in facts.items()),
         f"{result['machine']} · " + " · ".join(f"{key} {value}" for key, value in versions.items()),
     ]
