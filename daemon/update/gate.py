@@ -6,7 +6,9 @@ Paired bootstrap (Efron 1979) over rows: the same resampled rows for both, one-s
 * ``overall``: candidate - champion is not below -margin;
 * ``old_classes``: the same, with a margin of its own, on rows whose class the champion's tuned head knew;
 * ``classes``: no class with rows enough has shown to lose more than its margin (:mod:`daemon.update.floors`);
-* ``negative_flips``: the share of rows that got worse is not above its maximum (Yan et al. 2021).
+* ``negative_flips``: the share of rows that got worse is not above its maximum (Yan et al. 2021);
+* ``gain``: on validation and holdout rows the candidate is better by ``gate.min_gain_ratio``. Where it is not, the
+  verdict stays what it is, and nothing moves: a swap costs every consumer of the answers more than it brings.
 
 The first two have three ends: the lower bound clears -margin (passed), the upper bound does not reach it
 (failed), or -margin lies between them: the holdout is too small to say. Then ``gate.insufficient`` decides,
@@ -58,6 +60,8 @@ def judge(
         checks += [*([floors] if floors else []), bench.flips(holdout)]
     refuted = any(check.conclusive and not check.passed for check in checks)
     open_ = any(not check.conclusive for check in checks)
+    if not refuted and config.min_gain_ratio and config.insufficient != "promote":
+        checks += bench.gain(holdout + validation)
     return Verdict(
         "fail" if refuted else "insufficient" if open_ else "pass",
         all(check.passed for check in checks),
@@ -104,6 +108,16 @@ class _Bench:
         word = f"{'not ' if passed else ''}lower" + (f" by more than {allowance:g}" if allowance else "")
         reason = f"{why}: {word} on {len(both)} validation and holdout rows ({difference:+.4f})"
         return replace(made, passed=passed, margin=difference + allowance, reason=reason)
+
+    def gain(self, both: Pair) -> list[Check]:
+        """Worth a swap? No part of the decision: an equal candidate is fit to be served, and nothing moves for it."""
+        least = self.config.min_gain_ratio
+        if not len(both):
+            return []
+        difference = self.scale.difference(both)
+        enough = "enough" if difference >= least else "what is served is as good"
+        reason = f"gain: {difference:+.4f} on {len(both)} validation and holdout rows, {least:g} is asked: {enough}"
+        return [Check("gain", bool(difference >= least), difference - least, reason, conclusive=False)]
 
     def flips(self, pair: Pair) -> Check:
         worse = float((self.scale.direction * (self._each(pair.candidate) - self._each(pair.champion)) < 0).mean())

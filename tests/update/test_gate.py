@@ -246,3 +246,29 @@ def test_the_same_seed_says_the_same() -> None:
 def test_arrays_of_different_holdouts_are_refused() -> None:
     with pytest.raises(ValueError, match="not one set"):
         decide(np.ones((5, 1)), np.ones((6, 1)))
+
+
+@pytest.mark.parametrize(("gained", "promoted"), [(0, False), (2, False), (10, True)])
+def test_where_a_gain_is_asked_for_an_equal_candidate_passes_and_nothing_moves(gained: int, promoted: bool) -> None:
+    # Given a candidate that has some more of a thousand rows right, and a gate that asks for half a point
+    champion = right(0.8, 1000, 1)
+    candidate = champion.copy()
+    candidate[np.flatnonzero(candidate[:, 0] == 0)[:gained]] = 1
+    # When it is judged
+    verdict = decide(champion, candidate, min_gain_ratio=0.005)
+    # Then it is fit to be served, and served only where it is worth a swap
+    assert (verdict.decision, verdict.promote) == ("pass", promoted)
+    word = "enough" if promoted else "what is served is as good"
+    assert check(verdict, "gain").reason == (
+        f"gain: {gained / 1000:+.4f} on 1000 validation and holdout rows, 0.005 is asked: {word}"
+    )
+
+
+def test_a_gain_is_not_asked_of_what_was_refuted_nor_under_the_policy_to_promote() -> None:
+    # Given a candidate that is much worse, and an equal one on a small holdout under insufficient: promote
+    champion = right(0.9, 400, 1)
+    # Then neither verdict speaks of a gain
+    worse = decide(champion, flipped(champion, 0.3), min_gain_ratio=0.005)
+    few = decide(champion[:20], champion[:20], min_gain_ratio=0.005, insufficient="promote")
+    assert {one.name for verdict in (worse, few) for one in verdict.checks}.isdisjoint({"gain"})
+    assert (worse.promote, few.promote) == (False, True)
