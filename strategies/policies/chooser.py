@@ -27,7 +27,7 @@ class Chooser(Policy):
     """``select`` is what differs."""
 
     candidates_factor: Annotated[float, Field(ge=1, le=16)] = 3.0
-    """So many events are drawn, classes in equal shares, for each that is chosen: the cost, see below."""
+    """So many events are drawn, classes in equal shares, for each that is chosen; each costs a forward pass."""
 
     def plan(self, pool: int, epoch: int) -> Sequence[PoolRequest]:
         return (PoolRequest(ceil(epoch * self.candidates_factor), "balanced"),)
