@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import orjson
 
 from daemon.buffer import outbox, pending
-from daemon.buffer.batch import ERASED, EVICTED, Batch
+from daemon.buffer.batch import ERASED, EVICTED, Batch, class_name
 from daemon.buffer.counts import TaskCount
 from daemon.buffer.pending import Statement
 from daemon.buffer.ports import Arrival
@@ -39,17 +39,16 @@ def apply_all(batch: Batch, arrivals: Sequence[Arrival], now: float) -> Counter[
     ``now`` is seconds since the epoch. Raises ConfigError for a task that is not configured.
     """
     digests = [id_digest(arrival.event.task, arrival.event.id) for arrival in arrivals]
-    tasks = [batch.counts.task(arrival.event.task) for arrival in arrivals]
-    batch.prefetch(
-        digests,
-        [
-            (task.id, arrival.key)
-            for task, arrival in zip(tasks, arrivals, strict=True)
-            if arrival.key is not None and task.split.by == "input"
-        ],
-    )
+    tasks = {name: batch.counts.task(name) for name in {arrival.event.task for arrival in arrivals}}
+    keys: dict[int, list[bytes]] = {task.id: [] for task in tasks.values() if task.split.by == "input"}
+    for arrival in arrivals:
+        of_task = keys.get(tasks[arrival.event.task].id)
+        if of_task is not None and arrival.key is not None:
+            of_task.append(arrival.key)
+    batch.prefetch(digests, {task: asked for task, asked in keys.items() if asked})
     outcomes: Counter[tuple[str, str]] = Counter()
-    for arrival, digest, task in zip(arrivals, digests, tasks, strict=True):
+    for arrival, digest in zip(arrivals, digests, strict=True):
+        task = tasks[arrival.event.task]
         for outcome in _apply(batch, task, digest, arrival, now):
             outcomes[task.name, outcome] += 1
     return outcomes
@@ -88,9 +87,12 @@ def _statement(arrival: Arrival) -> Statement | None:
 def _store(
     batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, value: Input, said: Statement | None
 ) -> Sequence[str]:
-    event = arrival.event
+    event, key = arrival.event, _key(arrival)
     at_once = said is not None and said.label_time == arrival.record_time
     order = said.order if said is not None and at_once else order_of(arrival.record_time, arrival.origin)
+    waiting = pending.join(batch.connection, task, digest)
+    first = said if said is not None and said.label is not None and not waiting else None
+    label = None if first is None else first.label
     row = Row(
         row=batch.counts.next_row,
         task=task.id,
@@ -100,23 +102,24 @@ def _store(
         text=value.text,
         text_pair=value.text_pair,
         tokens=write_tokens(value),
-        key=_key(arrival),
+        key=key,
         input_order=order,
         attributes=write_attributes(event.attributes),
-        split=None,
-        label=None,
-        label_time=None,
-        label_order=None,
+        split=None if first is None else batch.split(task, split_key(task.split, key, event.attributes), label),
+        label=label,
+        label_time=None if first is None else first.label_time,
+        label_order=None if first is None else first.order,
         source=event.source,
-        class_=batch.counts.class_of(task, None).id,
+        class_=batch.counts.class_of(task, class_name(label)).id,
         slot=None,
         seq=0,
         revision=0,
         erased=0,
     )
-    batch.counts.next_row += 1
     batch.add(row, task)
-    waiting = pending.join(batch.connection, task, digest)
+    if first is not None:
+        batch.change(task, row, ChangeKind.LABEL, None)
+        return ("stored",)
     if not waiting:
         if said is not None:
             _say(batch, task, row, said)

@@ -40,7 +40,7 @@ from daemon.tasks.labels import admit
 
 log = structlog.get_logger(__name__)
 
-MAX_RECORDS = 2000
+MAX_RECORDS = 5000
 COMMIT_S = 1.0
 POLL_S = 0.2
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
@@ -161,13 +161,14 @@ class IngestRole:
         return None if room else NO_ROOM
 
     def _admit(self, event: Event) -> None:
-        policy = self._labels.get(event.task)
-        if policy is not None and event.label is not None and event.op is Op.UPSERT:
-            if event.task not in self._known_labels:
-                self._known_labels[event.task] = dict(self._buffer.label_counts(event.task))
-            known = self._known_labels[event.task]
-            admit(event.label, known, policy)
-            known.setdefault(label_text(event.label), 1)
+        label, policy = event.label, self._labels.get(event.task)
+        if policy is not None and label is not None and event.op is Op.UPSERT:
+            known = self._known_labels.get(event.task)
+            if known is None:
+                known = self._known_labels[event.task] = dict(self._buffer.label_counts(event.task))
+            admit(label, known, policy)
+            if label not in known:
+                known.setdefault(label_text(label), 1)
 
     def close(self) -> None:
         self._troubles.clear()
@@ -180,14 +181,9 @@ class IngestRole:
         letters: list[DeadLetter] = []
         self._known_labels.clear()
         probes: list[float] = []
-        ends: dict[TopicPartition, int] = {}
-        for record in records:
-            if self._placing.seen(record):
-                continue
-            partition = TopicPartition(record.topic, record.partition)
-            ends[partition] = self._placing.next[partition] = record.offset + 1
-            produced = probe_time(record)
-            if produced is not None:
+        unseen, ends = self._placing.unseen(records)
+        for record in unseen:
+            if record.headers and (produced := probe_time(record)) is not None:
                 probes.append(produced)
                 continue
             sorted_ = self._sorting.sort(record)

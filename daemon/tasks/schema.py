@@ -19,7 +19,11 @@ MAX_LABEL_CHARS = 256
 
 def normalise_text(text: str) -> str:
     """Unicode NFKC, runs of white space as one space, ends stripped; case kept."""
-    return " ".join((text if text.isascii() else unicodedata.normalize("NFKC", text)).split())
+    if text.isascii():
+        if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
+            return text  # the usual case, in half the time
+        return " ".join(text.split())
+    return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
 def validate_text(event: Event) -> None:
