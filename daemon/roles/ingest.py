@@ -160,58 +160,34 @@ class IngestRole:
             return f"reading paused: old events have to go, and {error}"
         return None if room else NO_ROOM
 
-    def _admit(self, event: Event) -> None:
-        label, policy = event.label, self._labels.get(event.task)
-        if policy is not None and label is not None and event.op is Op.UPSERT:
-            known = self._known_labels.get(event.task)
-            if known is None:
-                known = self._known_labels[event.task] = dict(self._buffer.label_counts(event.task))
-            admit(label, known, policy)
-            if label not in known:
-                known.setdefault(label_text(label), 1)
-
     def close(self) -> None:
         self._troubles.clear()
         self._source.close()
         self._sink.close()
         self._buffer.close()
 
-    def _store(self, records: Sequence[Record]) -> bool:
-        arrivals: list[Arrival] = []
-        letters: list[DeadLetter] = []
-        self._known_labels.clear()
-        probes: list[float] = []
-        unseen, ends = self._placing.unseen(records)
-        for record in unseen:
-            if record.headers and (produced := probe_time(record)) is not None:
-                probes.append(produced)
-                continue
-            sorted_ = self._sorting.sort(record)
-            if isinstance(sorted_, DeadLetter):
-                letters.append(sorted_)
-            else:
-                arrivals.append(sorted_)
-        if not ends:
+    def _store(self, read: Read) -> bool:
+        """Store what was read and, while more is waiting, read on meanwhile; whether there was anything.
+
+        Whatever is raised here, all places are forgotten before: reading goes on from what is stored.
+        """
+        if not read.ends:
             return False
-        positions: dict[Partition, tuple[int | None, int]] = {
-            partition: (self._placing.stored.get(partition), end) for partition, end in ends.items()
-        }
         try:
-            report = self._buffer.append(arrivals, positions, letters, self._placing.new_identities)
+            for _ in range(AHEAD):
+                report = self._submit(read)
+                following = self._read_on(read, report)
+                if following is None:
+                    return True
+                self._pause_or_resume()
+                if self.paused is not None:
+                    break
+                read = following
+            self._stored(read, self._submit(read))
         except BaseException:
             self._placing.rewind()
             raise
-        self._placing.stored.update(ends)
-        self._placing.new_identities.clear()
-        self._troubles.set("disk_full", None)
-        if letters:
-            self._letters.came()
-        self._count(report, letters)
-        for produced in probes:
-            self._observer.measure("probe_seconds", max(0.0, self._clock.now() - produced), stage="stored")
-        self._uncommitted.update(ends)
         return True
-
     def _commit(self) -> None:
         """At most once a second, for lag seen by others; the buffer's positions are what counts."""
         now = self._clock.monotonic()

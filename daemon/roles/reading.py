@@ -1,0 +1,77 @@
+"""One poll of the stream, sorted: what is to be stored of it, and how far it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from daemon.buffer.ports import Arrival, BufferWriter, DeadLetter, label_text
+from daemon.config.task import Labels
+from daemon.events import Event, Op
+from daemon.roles.placing import Placing
+from daemon.roles.probe import probe_time
+from daemon.roles.sorting import Sorting
+from daemon.stream.decoders import Decoder
+from daemon.stream.ports import Source, TopicPartition
+from daemon.tasks.base import TaskSchema
+from daemon.tasks.labels import admit
+
+
+class Read(NamedTuple):
+    """``ends``: the next offset of each partition that brought something new. ``probes``: when each was produced,
+    in seconds since the epoch. ``full``: the poll brought as many records as it may, so more are waiting."""
+
+    arrivals: list[Arrival]
+    letters: list[DeadLetter]
+    probes: list[float]
+    ends: dict[TopicPartition, int]
+    full: bool
+
+
+class Reading:
+    """``decoders`` by topic, ``schemas`` and ``labels`` (the label policies; none: any label) by task."""
+
+    def __init__(
+        self,
+        source: Source,
+        placing: Placing,
+        buffer: BufferWriter,
+        decoders: Mapping[str, Decoder],
+        schemas: Mapping[str, TaskSchema],
+        labels: Mapping[str, Labels],
+        max_record_bytes: int,
+    ) -> None:
+        self._source, self._placing, self._buffer, self._labels = source, placing, buffer, labels
+        self._sorting = Sorting(decoders, schemas, max_record_bytes, self._admit)
+        self._known: dict[str, dict[str, int]] = {}  # task -> its labels, as stored and as read since
+
+    def forget(self) -> None:
+        """Which labels are known is to be asked of the buffer anew. Call it while nothing is on its way there."""
+        self._known.clear()
+
+    def read(self, max_records: int, timeout_s: float) -> Read:
+        """Raises what the source's poll and bounds raise."""
+        records = self._source.poll(max_records, timeout_s)
+        unseen, ends = self._placing.unseen(records)
+        read = Read([], [], [], ends, len(records) >= max_records)
+        for record in unseen:
+            if record.headers and (produced := probe_time(record)) is not None:
+                read.probes.append(produced)
+                continue
+            sorted_ = self._sorting.sort(record)
+            if isinstance(sorted_, DeadLetter):
+                read.letters.append(sorted_)
+            else:
+                read.arrivals.append(sorted_)
+        return read
+
+    def _admit(self, event: Event) -> None:
+        label, policy = event.label, self._labels.get(event.task)
+        if policy is None or label is None or event.op is not Op.UPSERT:
+            return
+        known = self._known.get(event.task)
+        if known is None:
+            known = self._known[event.task] = dict(self._buffer.label_counts(event.task))
+        admit(label, known, policy)
+        if label not in known:
+            known.setdefault(label_text(label), 1)
