@@ -142,10 +142,8 @@ def _task_hash(task: str) -> blake2b:
 
 def order_of(time: float, origin: Origin) -> bytes:
     """Bytes that compare as (time, topic, partition, offset) do."""
-    if time < 0:
-        moment = bytes(255 - byte for byte in _DOUBLE(time))
-    else:
-        moment = _DOUBLE(-(time + 0.0))  # its bits with the highest one set; +0.0: no negative zero
+    # a positive double's bits with the highest one set (+0.0: no negative zero), a negative one's all turned
+    moment = bytes(255 - byte for byte in _DOUBLE(time)) if time < 0 else _DOUBLE(-(time + 0.0))
     return moment + _place(origin.topic, origin.partition) + origin.offset.to_bytes(8, "big")
 
 

@@ -20,23 +20,21 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition, label_text
+from daemon.buffer.ports import AppendReport, BufferWriter, DeadLetter, Partition
 from daemon.clock import Clock
 from daemon.config.task import Labels
 from daemon.errors import Rebalanced, StoreFull, StreamDenied, StreamUnavailable
-from daemon.events import Event, Op
 from daemon.observe import Observer
 from daemon.process import without_collection
 from daemon.roles.letter import place_text
 from daemon.roles.letters import Letters
 from daemon.roles.placing import Placing
-from daemon.roles.probe import Probe, probe_time
-from daemon.roles.sorting import Sorting
+from daemon.roles.probe import Probe
+from daemon.roles.reading import Read, Reading
 from daemon.roles.troubles import Troubles
 from daemon.stream.decoders import Decoder
-from daemon.stream.ports import Record, Sink, Source, TopicPartition
+from daemon.stream.ports import Sink, Source, TopicPartition
 from daemon.tasks.base import TaskSchema
-from daemon.tasks.labels import admit
 
 log = structlog.get_logger(__name__)
 
@@ -90,10 +88,8 @@ class IngestRole:
             connector=connector,
             max_bytes=outbox_max_bytes,
         )
-        self._sorting = Sorting(decoders, schemas, max_record_bytes, self._admit)
-        self._labels = labels or {}
-        self._known_labels: dict[str, dict[str, int]] = {}  # as of this poll
         self._placing = Placing(source, buffer, observer)
+        self._reading = Reading(self._placing, buffer, decoders, schemas, labels or {}, max_record_bytes)
         self._maintained = clock.monotonic()
         self._committed = -COMMIT_S
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -135,7 +131,7 @@ class IngestRole:
         for reason in ("stream_denied", "stream_unavailable"):
             self._troubles.set(reason, None)
         with without_collection():
-            stored = self._store(records)
+            stored = self._store(self._reading.sort(records))
         self._commit()
         sent = self._letters.send()
         self._maintain()
@@ -167,27 +163,28 @@ class IngestRole:
         self._buffer.close()
 
     def _store(self, read: Read) -> bool:
-        """Store what was read and, while more is waiting, read on meanwhile; whether there was anything.
-
-        Whatever is raised here, all places are forgotten before: reading goes on from what is stored.
-        """
+        """Whether there was anything. Where that fails all places are forgotten: read on from what is stored."""
         if not read.ends:
             return False
+        positions: dict[Partition, tuple[int | None, int]] = {
+            partition: (self._placing.stored.get(partition), end) for partition, end in read.ends.items()
+        }
         try:
-            for _ in range(AHEAD):
-                report = self._submit(read)
-                following = self._read_on(read, report)
-                if following is None:
-                    return True
-                self._pause_or_resume()
-                if self.paused is not None:
-                    break
-                read = following
-            self._stored(read, self._submit(read))
+            report = self._buffer.append(read.arrivals, positions, read.letters, self._placing.new_identities)
         except BaseException:
             self._placing.rewind()
             raise
+        self._placing.stored.update(read.ends)
+        self._placing.new_identities.clear()
+        self._troubles.set("disk_full", None)
+        if read.letters:
+            self._letters.came()
+        self._count(report, read.letters)
+        for produced in read.probes:
+            self._observer.measure("probe_seconds", max(0.0, self._clock.now() - produced), stage="stored")
+        self._uncommitted.update(read.ends)
         return True
+
     def _commit(self) -> None:
         """At most once a second, for lag seen by others; the buffer's positions are what counts."""
         now = self._clock.monotonic()

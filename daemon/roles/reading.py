@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from daemon.buffer.ports import Arrival, BufferWriter, DeadLetter, label_text
@@ -12,20 +12,19 @@ from daemon.roles.placing import Placing
 from daemon.roles.probe import probe_time
 from daemon.roles.sorting import Sorting
 from daemon.stream.decoders import Decoder
-from daemon.stream.ports import Source, TopicPartition
+from daemon.stream.ports import Record, TopicPartition
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import admit
 
 
 class Read(NamedTuple):
     """``ends``: the next offset of each partition that brought something new. ``probes``: when each was produced,
-    in seconds since the epoch. ``full``: the poll brought as many records as it may, so more are waiting."""
+    in seconds since the epoch."""
 
     arrivals: list[Arrival]
     letters: list[DeadLetter]
     probes: list[float]
     ends: dict[TopicPartition, int]
-    full: bool
 
 
 class Reading:
@@ -33,7 +32,6 @@ class Reading:
 
     def __init__(
         self,
-        source: Source,
         placing: Placing,
         buffer: BufferWriter,
         decoders: Mapping[str, Decoder],
@@ -41,19 +39,15 @@ class Reading:
         labels: Mapping[str, Labels],
         max_record_bytes: int,
     ) -> None:
-        self._source, self._placing, self._buffer, self._labels = source, placing, buffer, labels
+        self._placing, self._buffer, self._labels = placing, buffer, labels
         self._sorting = Sorting(decoders, schemas, max_record_bytes, self._admit)
-        self._known: dict[str, dict[str, int]] = {}  # task -> its labels, as stored and as read since
+        self._known: dict[str, dict[str, int]] = {}  # task -> its labels, as stored and as read in this poll
 
-    def forget(self) -> None:
-        """Which labels are known is to be asked of the buffer anew. Call it while nothing is on its way there."""
+    def sort(self, records: Sequence[Record]) -> Read:
+        """What a poll brought. Raises what the source's bounds raise."""
         self._known.clear()
-
-    def read(self, max_records: int, timeout_s: float) -> Read:
-        """Raises what the source's poll and bounds raise."""
-        records = self._source.poll(max_records, timeout_s)
         unseen, ends = self._placing.unseen(records)
-        read = Read([], [], [], ends, len(records) >= max_records)
+        read = Read([], [], [], ends)
         for record in unseen:
             if record.headers and (produced := probe_time(record)) is not None:
                 read.probes.append(produced)
