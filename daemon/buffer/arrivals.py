@@ -32,6 +32,9 @@ from daemon.buffer.split import split_key
 from daemon.errors import StoreError
 from daemon.events import ChangeKind, Event, Input, Op
 
+_UNSAID = (None, None, None, "")
+"""The fields of a Statement where there is none."""
+
 
 def apply_all(batch: Batch, arrivals: Sequence[Arrival], now: float) -> Counter[tuple[str, str]]:
     """Apply arrivals in order; returns how many came out how (see AppendReport).
@@ -46,12 +49,11 @@ def apply_all(batch: Batch, arrivals: Sequence[Arrival], now: float) -> Counter[
         if of_task is not None and arrival.key is not None:
             of_task.append(arrival.key)
     batch.prefetch(digests, {task: asked for task, asked in keys.items() if asked})
-    outcomes: Counter[tuple[str, str]] = Counter()
+    outcomes: dict[str, list[str]] = {name: [] for name in tasks}
     for arrival, digest in zip(arrivals, digests, strict=True):
-        task = tasks[arrival.event.task]
-        for outcome in _apply(batch, task, digest, arrival, now):
-            outcomes[task.name, outcome] += 1
-    return outcomes
+        name = arrival.event.task
+        outcomes[name] += _apply(batch, tasks[name], digest, arrival, now)
+    return Counter({(name, each): number for name, its in outcomes.items() for each, number in Counter(its).items()})
 
 
 def _apply(batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, now: float) -> Sequence[str]:
@@ -92,31 +94,16 @@ def _store(
     order = said.order if said is not None and at_once else order_of(arrival.record_time, arrival.origin)
     waiting = pending.join(batch.connection, task, digest)
     first = said if said is not None and said.label is not None and not waiting else None
-    label = None if first is None else first.label
-    row = Row(
-        row=batch.counts.next_row,
-        task=task.id,
-        digest=digest,
-        id=event.id,
-        time=arrival.record_time if event.time is None else event.time,
-        text=value.text,
-        text_pair=value.text_pair,
-        tokens=write_tokens(value),
-        key=key,
-        input_order=order,
-        attributes=write_attributes(event.attributes),
-        split=None if first is None else batch.split(task, split_key(task.split, key, event.attributes), label),
-        label=label,
-        label_time=None if first is None else first.label_time,
-        label_order=None if first is None else first.order,
-        source=event.source,
-        class_=batch.counts.class_of(task, class_name(label)).id,
-        slot=None,
-        seq=0,
-        revision=0,
-        erased=0,
-    )
-    batch.add(row, task)
+    label_order, label, label_time, _ = first or _UNSAID
+    entry = batch.counts.class_of(task, class_name(label))
+    side = None if first is None else batch.split(task, split_key(task.split, key, event.attributes), entry)
+    time = arrival.record_time if event.time is None else event.time
+    row = Row(  # by place: by name it takes a third longer, and this is the usual event
+        batch.counts.next_row, task.id, digest, event.id, time, value.text, value.text_pair, write_tokens(value),
+        key, order, write_attributes(event.attributes), side, label, label_time,
+        label_order, event.source, entry.id, None, 0, 0, 0,
+    )  # fmt: skip
+    batch.add(row, task, entry)
     if first is not None:
         batch.change(task, row, ChangeKind.LABEL, None)
         return ("stored",)
@@ -181,7 +168,8 @@ def _say(batch: Batch, task: TaskCount, row: Row, said: Statement) -> str:
         return "retracted"
     if row.split is None:
         attributes = orjson.loads(row.attributes) if row.attributes else {}
-        row.split = batch.split(task, split_key(task.split, row.key, attributes), said.label)
+        entry = batch.counts.class_of(task, class_name(said.label))
+        row.split = batch.split(task, split_key(task.split, row.key, attributes), entry)
     if row.seq:
         row.revision += 1
     batch.recount(task, row, (previous, False))

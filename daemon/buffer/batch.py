@@ -11,7 +11,7 @@ from typing import Any
 
 import apsw
 
-from daemon.buffer.counts import Counts, TaskCount
+from daemon.buffer.counts import ClassCount, Counts, TaskCount
 from daemon.buffer.ports import label_text
 from daemon.buffer.rows import COLUMNS, Row, Stored, read_label
 from daemon.buffer.split import TRAIN, decide
@@ -97,13 +97,12 @@ class Batch:
         self.counts.any_gone = True
         self.connection.execute(BURY, (digest, state))
 
-    def add(self, row: Row, task: TaskCount) -> None:
-        """A row that is not stored yet, numbered ``counts.next_row``."""
+    def add(self, row: Row, task: TaskCount, entry: ClassCount) -> None:
+        """A row that is not stored yet, numbered ``counts.next_row``, of the class that ``counts.class_of`` gave."""
         self._rows[row.digest] = row
         self._new.append(row)
         self.counts.next_row += 1
         task.events += 1
-        entry = self.counts.touched(row.class_)
         entry.rows += 1
         if row.label is not None:
             self._side(task, row.split, entry, 1)
@@ -111,14 +110,14 @@ class Batch:
     def dirty(self, row: Row) -> None:
         self._dirty[row.row] = row
 
-    def split(self, task: TaskCount, key: bytes, label: Stored) -> int:
-        """The stored split of a key; decided and stored where it is first seen."""
+    def split(self, task: TaskCount, key: bytes, entry: ClassCount) -> int:
+        """The stored split of a key; decided and stored where it is first seen, with a label of this class."""
         place = (task.id, key)
         side = self._splits.get(place)
         if side is None:
             side = self._stored_split(place)
             if side is None:
-                side = decide(task.split, key, self.counts.class_of(task, class_name(label)).train_rows)
+                side = decide(task.split, key, entry.train_rows)
                 self._new_splits.append((*place, side))
             self._splits[place] = side
         return side
@@ -236,5 +235,8 @@ class Batch:
 
 
 def class_name(label: Stored) -> str | None:
+    """The class that counts a stored label; None: no label."""
+    if label is None or isinstance(label, str):
+        return label
     value = read_label(label)
     return None if value is None else label_text(value)

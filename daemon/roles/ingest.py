@@ -38,7 +38,7 @@ from daemon.tasks.base import TaskSchema
 
 log = structlog.get_logger(__name__)
 
-MAX_RECORDS = 5000
+MAX_RECORDS = 10_000
 COMMIT_S = 1.0
 POLL_S = 0.2
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from daemon.buffer.ports import Arrival, BufferWriter, DeadLetter, label_text
 from daemon.config.task import Labels
-from daemon.events import Event, Op
+from daemon.events import Event, LabelValue, Op
 from daemon.roles.placing import Placing
 from daemon.roles.probe import probe_time
 from daemon.roles.sorting import Sorting
@@ -42,10 +42,12 @@ class Reading:
         self._placing, self._buffer, self._labels = placing, buffer, labels
         self._sorting = Sorting(decoders, schemas, max_record_bytes, self._admit)
         self._known: dict[str, dict[str, int]] = {}  # task -> its labels, as stored and as read in this poll
+        self._admitted: set[tuple[str, LabelValue]] = set()  # in this poll: who was let in once is let in again
 
     def sort(self, records: Sequence[Record]) -> Read:
         """What a poll brought. Raises what the source's bounds raise."""
         self._known.clear()
+        self._admitted.clear()
         unseen, ends = self._placing.unseen(records)
         read = Read([], [], [], ends)
         for record in unseen:
@@ -61,11 +63,11 @@ class Reading:
 
     def _admit(self, event: Event) -> None:
         label, policy = event.label, self._labels.get(event.task)
-        if policy is None or label is None or event.op is not Op.UPSERT:
+        if policy is None or label is None or event.op is not Op.UPSERT or (event.task, label) in self._admitted:
             return
         known = self._known.get(event.task)
         if known is None:
             known = self._known[event.task] = dict(self._buffer.label_counts(event.task))
         admit(label, known, policy)
-        if label not in known:
-            known.setdefault(label_text(label), 1)
+        known.setdefault(label_text(label), 1)
+        self._admitted.add((event.task, label))
