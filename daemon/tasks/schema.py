@@ -21,9 +21,8 @@ _HASH = hashlib.blake2b(digest_size=16)
 def normalise_text(text: str) -> str:
     """Unicode NFKC, runs of white space as one space, ends stripped; case kept."""
     if text.isascii():
-        if text.isprintable() and "  " not in text and text[:1] != " " and text[-1:] != " ":
-            return text  # the usual case, in half the time
-        return " ".join(text.split())
+        text = text.strip()
+        return text if text.isprintable() and "  " not in text else " ".join(text.split())  # the usual case first
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 
