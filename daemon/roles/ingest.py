@@ -127,11 +127,8 @@ class IngestRole:
         """
         self._placing.refresh()
         self._pause_or_resume()
-        records = self._source.poll(MAX_RECORDS, timeout_s)
-        for reason in ("stream_denied", "stream_unavailable"):
-            self._troubles.set(reason, None)
         with without_collection():
-            stored = self._store(self._reading.sort(records))
+            stored = self._store(self._read(timeout_s))  # nothing of it is left when cycles are searched for again
         self._commit()
         sent = self._letters.send()
         self._maintain()
@@ -161,6 +158,12 @@ class IngestRole:
         self._source.close()
         self._sink.close()
         self._buffer.close()
+
+    def _read(self, timeout_s: float) -> Read:
+        records = self._source.poll(MAX_RECORDS, timeout_s)
+        for reason in ("stream_denied", "stream_unavailable"):
+            self._troubles.set(reason, None)
+        return self._reading.sort(records)
 
     def _store(self, read: Read) -> bool:
         """Whether there was anything. Where that fails all places are forgotten: read on from what is stored."""
