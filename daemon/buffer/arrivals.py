@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import orjson
 
 from daemon.buffer import outbox, pending
-from daemon.buffer.batch import ERASED, EVICTED, Batch
+from daemon.buffer.batch import ERASED, EVICTED, Batch, class_name
 from daemon.buffer.counts import TaskCount
 from daemon.buffer.pending import Statement
 from daemon.buffer.ports import Arrival
@@ -32,6 +32,9 @@ from daemon.buffer.split import split_key
 from daemon.errors import StoreError
 from daemon.events import ChangeKind, Event, Input, Op
 
+_UNSAID = (None, None, None, "")
+"""The fields of a Statement where there is none."""
+
 
 def apply_all(batch: Batch, arrivals: Sequence[Arrival], now: float) -> Counter[tuple[str, str]]:
     """Apply arrivals in order; returns how many came out how (see AppendReport).
@@ -39,20 +42,18 @@ def apply_all(batch: Batch, arrivals: Sequence[Arrival], now: float) -> Counter[
     ``now`` is seconds since the epoch. Raises ConfigError for a task that is not configured.
     """
     digests = [id_digest(arrival.event.task, arrival.event.id) for arrival in arrivals]
-    tasks = [batch.counts.task(arrival.event.task) for arrival in arrivals]
-    batch.prefetch(
-        digests,
-        [
-            (task.id, arrival.key)
-            for task, arrival in zip(tasks, arrivals, strict=True)
-            if arrival.key is not None and task.split.by == "input"
-        ],
-    )
-    outcomes: Counter[tuple[str, str]] = Counter()
-    for arrival, digest, task in zip(arrivals, digests, tasks, strict=True):
-        for outcome in _apply(batch, task, digest, arrival, now):
-            outcomes[task.name, outcome] += 1
-    return outcomes
+    tasks = {name: batch.counts.task(name) for name in {arrival.event.task for arrival in arrivals}}
+    keys: dict[int, list[bytes]] = {task.id: [] for task in tasks.values() if task.split.by == "input"}
+    for arrival in arrivals:
+        of_task = keys.get(tasks[arrival.event.task].id)
+        if of_task is not None and arrival.key is not None:
+            of_task.append(arrival.key)
+    batch.prefetch(digests, {task: asked for task, asked in keys.items() if asked})
+    outcomes: dict[str, list[str]] = {name: [] for name in tasks}
+    for arrival, digest in zip(arrivals, digests, strict=True):
+        name = arrival.event.task
+        outcomes[name] += _apply(batch, tasks[name], digest, arrival, now)
+    return Counter({(name, each): number for name, its in outcomes.items() for each, number in Counter(its).items()})
 
 
 def _apply(batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, now: float) -> Sequence[str]:
@@ -88,35 +89,24 @@ def _statement(arrival: Arrival) -> Statement | None:
 def _store(
     batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, value: Input, said: Statement | None
 ) -> Sequence[str]:
-    event = arrival.event
+    event, key = arrival.event, _key(arrival)
     at_once = said is not None and said.label_time == arrival.record_time
     order = said.order if said is not None and at_once else order_of(arrival.record_time, arrival.origin)
-    row = Row(
-        row=batch.counts.next_row,
-        task=task.id,
-        digest=digest,
-        id=event.id,
-        time=arrival.record_time if event.time is None else event.time,
-        text=value.text,
-        text_pair=value.text_pair,
-        tokens=write_tokens(value),
-        key=_key(arrival),
-        input_order=order,
-        attributes=write_attributes(event.attributes),
-        split=None,
-        label=None,
-        label_time=None,
-        label_order=None,
-        source=event.source,
-        class_=batch.counts.class_of(task, None).id,
-        slot=None,
-        seq=0,
-        revision=0,
-        erased=0,
-    )
-    batch.counts.next_row += 1
-    batch.add(row, task)
     waiting = pending.join(batch.connection, task, digest)
+    first = said if said is not None and said.label is not None and not waiting else None
+    label_order, label, label_time, _ = first or _UNSAID
+    entry = batch.counts.class_of(task, class_name(label))
+    side = None if first is None else batch.split(task, split_key(task.split, key, event.attributes), entry)
+    time = arrival.record_time if event.time is None else event.time
+    row = Row(  # by place: by name it takes a third longer, and this is the usual event
+        batch.counts.next_row, task.id, digest, event.id, time, value.text, value.text_pair, write_tokens(value),
+        key, order, write_attributes(event.attributes), side, label, label_time,
+        label_order, event.source, entry.id, None, 0, 0, 0,
+    )  # fmt: skip
+    batch.add(row, task, entry)
+    if first is not None:
+        batch.change(task, row, ChangeKind.LABEL, None)
+        return ("stored",)
     if not waiting:
         if said is not None:
             _say(batch, task, row, said)
@@ -178,7 +168,8 @@ def _say(batch: Batch, task: TaskCount, row: Row, said: Statement) -> str:
         return "retracted"
     if row.split is None:
         attributes = orjson.loads(row.attributes) if row.attributes else {}
-        row.split = batch.split(task, split_key(task.split, row.key, attributes), said.label)
+        entry = batch.counts.class_of(task, class_name(said.label))
+        row.split = batch.split(task, split_key(task.split, row.key, attributes), entry)
     if row.seq:
         row.revision += 1
     batch.recount(task, row, (previous, False))

@@ -1,17 +1,17 @@
 """One append's unit of work: rows are looked up once, changed in memory, written at the end.
 
 Everything a batch does is inside the writer's transaction, which flushes the counters; :meth:`Batch.flush`
-writes the rest with a few prepared statements, so that 500 events cost 500 look-ups and a handful of writes.
+writes the rest with a few prepared statements.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import apsw
 
-from daemon.buffer.counts import Counts, TaskCount
+from daemon.buffer.counts import ClassCount, Counts, TaskCount
 from daemon.buffer.ports import label_text
 from daemon.buffer.rows import COLUMNS, Row, Stored, read_label
 from daemon.buffer.split import TRAIN, decide
@@ -19,10 +19,14 @@ from daemon.events import ChangeKind
 
 EVICTED, ERASED = 1, 2
 
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM events WHERE "
+_COLUMNS = ", ".join(COLUMNS)
+_SELECT = f"SELECT {_COLUMNS} FROM events WHERE "
+_KNOWN = f"SELECT {_COLUMNS} FROM carray(?) AS asked CROSS JOIN events ON digest = asked.value"
+_GONE = "SELECT digest, state FROM carray(?) AS asked CROSS JOIN gone ON digest = asked.value"
+_SIDES = "SELECT key, split FROM carray(?2) AS asked CROSS JOIN splits ON task = ?1 AND key = asked.value"
 _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
 _UPDATE = f"UPDATE events SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(COLUMNS) if i)} WHERE row = ?1"
-_SPLIT = "SELECT task, key, split FROM splits WHERE task = ? AND key = ?"
+_SPLIT = "SELECT split FROM splits WHERE task = ? AND key = ?"
 _CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 BURY = "INSERT INTO gone VALUES (?1, ?2) ON CONFLICT (digest) DO UPDATE SET state = ?2"
 _INPUT = "INSERT OR IGNORE INTO inputs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -34,9 +38,10 @@ class Batch:
         self.connection = connection
         self.counts = counts
         self._rows: dict[bytes, Row | None] = {}
-        self._by_row: dict[int, Row] = {}
-        self._homes: dict[int, int | None] = {}  # row -> class in class_rows as stored
+        self._by_row: dict[int, Row] = {}  # those that were stored before
+        self._homes: dict[int, int] = {}  # row -> class in class_rows as stored
         self._new: list[Row] = []
+        self._first_new = counts.next_row
         self._dirty: dict[int, Row] = {}
         self._gone: dict[bytes, int] = {}
         self._splits: dict[tuple[int, bytes], int] = {}
@@ -46,22 +51,26 @@ class Batch:
         self._inputs: list[tuple[Any, ...]] = []
         self._history: list[tuple[Any, ...]] = []
 
-    def prefetch(self, digests: Sequence[bytes], keys: Sequence[tuple[int, bytes]]) -> None:
-        """Look up many ids, and many (task, split key), at once."""
+    def prefetch(self, digests: Sequence[bytes], keys: Mapping[int, Sequence[bytes]]) -> None:
+        """Look up many ids, and many split keys by task, at once: one statement each, run without the interpreter."""
         self._rows = dict.fromkeys(digests)
-        for values in self.connection.executemany(_SELECT + "digest = ?", [(digest,) for digest in digests]):
-            self._know(Row(*values))
         self._gone = dict.fromkeys(digests, 0)
-        if self.counts.any_gone:
-            asked = [(digest,) for digest, row in self._rows.items() if row is None]
-            self._gone.update(self.connection.executemany("SELECT digest, state FROM gone WHERE digest = ?", asked))
-        for task, key, side in self.connection.executemany(_SPLIT, keys):
-            self._splits[task, key] = side
-        self._asked.update(keys)
+        if digests:
+            asked = apsw.carray(tuple(self._rows))
+            for values in self.connection.execute(_KNOWN, (asked,)):
+                self._know(Row(*values))
+            if self.counts.any_gone:
+                self._gone.update(self.connection.execute(_GONE, (asked,)))
+        for task, of_task in keys.items():
+            sought = dict.fromkeys(of_task)
+            for key, side in self.connection.execute(_SIDES, (task, apsw.carray(tuple(sought)))):
+                self._splits[task, key] = side
+            self._asked.update((task, key) for key in sought)
 
     def _know(self, row: Row) -> None:
         self._rows[row.digest] = self._by_row[row.row] = row
-        self._homes[row.row] = row.class_ if row.slot is not None else None
+        if row.slot is not None:
+            self._homes[row.row] = row.class_
 
     def find(self, digest: bytes) -> Row | None:
         """The kept (or hidden) row of an id."""
@@ -88,24 +97,27 @@ class Batch:
         self.counts.any_gone = True
         self.connection.execute(BURY, (digest, state))
 
-    def add(self, row: Row, task: TaskCount) -> None:
-        self._rows[row.digest] = self._by_row[row.row] = row
-        self._homes[row.row] = None
+    def add(self, row: Row, task: TaskCount, entry: ClassCount) -> None:
+        """A row that is not stored yet, numbered ``counts.next_row``, of the class that ``counts.class_of`` gave."""
+        self._rows[row.digest] = row
         self._new.append(row)
+        self.counts.next_row += 1
         task.events += 1
-        self.counts.touched(row.class_).rows += 1
+        entry.rows += 1
+        if row.label is not None:
+            self._side(task, row.split, entry, 1)
 
     def dirty(self, row: Row) -> None:
         self._dirty[row.row] = row
 
-    def split(self, task: TaskCount, key: bytes, label: Stored) -> int:
-        """The stored split of a key; decided and stored where it is first seen."""
+    def split(self, task: TaskCount, key: bytes, entry: ClassCount) -> int:
+        """The stored split of a key; decided and stored where it is first seen, with a label of this class."""
         place = (task.id, key)
         side = self._splits.get(place)
         if side is None:
             side = self._stored_split(place)
             if side is None:
-                side = decide(task.split, key, self.counts.class_of(task, class_name(label)).train_rows)
+                side = decide(task.split, key, entry.train_rows)
                 self._new_splits.append((*place, side))
             self._splits[place] = side
         return side
@@ -123,7 +135,7 @@ class Batch:
         if place in self._asked:
             return None
         row = self.connection.execute(_SPLIT, place).fetchone()
-        return None if row is None else int(row[2])
+        return None if row is None else int(row[0])
 
     def recount(self, task: TaskCount, row: Row, before: tuple[Stored, bool]) -> None:
         """Move a row between classes and sides; ``before`` is its (label, hidden) until now."""
@@ -151,7 +163,7 @@ class Batch:
         """Log a change: ``row`` as it is now. Returns its seq."""
         seq = self.counts.next_seq(task)
         self._changes.append(
-            (row.task, seq, kind.value, row.row, row.seq, row.label, row.label_time, row.source, row.revision, previous)
+            (row.task, seq, kind, row.row, row.seq, row.label, row.label_time, row.source, row.revision, previous)
         )
         row.seq = seq
         return seq
@@ -167,22 +179,21 @@ class Batch:
 
     def flush(self) -> None:
         db = self.connection
-        touched = {row.row: row for row in self._new} | self._dirty
-        self._leave_slots(touched)
-        self._take_slots(touched)
+        changed = [row for number, row in self._dirty.items() if number < self._first_new]
+        self._leave_slots(changed)
+        self._take_slots([*self._new, *changed])
         db.executemany(_INSERT, [row.values() for row in self._new])
-        fresh = {row.row for row in self._new}
-        db.executemany(_UPDATE, [row.values() for row in self._dirty.values() if row.row not in fresh])
+        db.executemany(_UPDATE, [row.values() for row in changed])
         db.executemany("INSERT INTO splits VALUES (?, ?, ?)", self._new_splits)
         db.executemany(_CHANGE, self._changes)
         db.executemany(_INPUT, self._inputs)
         db.executemany(_HISTORY, self._history)
 
-    def _leave_slots(self, touched: dict[int, Row]) -> None:
+    def _leave_slots(self, changed: Sequence[Row]) -> None:
         """Rows that no longer train where they did: the class's last row takes their place."""
         lasts: dict[int, int] = {}
-        for row in touched.values():
-            home = self._homes[row.row]
+        for row in changed:
+            home = self._homes.get(row.row)
             if home is None or (row.trains and row.class_ == home):
                 continue
             self._lasts_of(home, lasts)
@@ -203,18 +214,18 @@ class Batch:
             self.connection.execute("DELETE FROM class_rows WHERE class = ? AND n = ?", (home, last))
             lasts[home] = last - 1
             row.slot = None
-            self._homes[row.row] = None
+            del self._homes[row.row]
 
-    def _take_slots(self, touched: dict[int, Row]) -> None:
+    def _take_slots(self, touched: Sequence[Row]) -> None:
         ends: dict[int, int] = {}
         entries = []
-        for row in touched.values():
-            if row.trains and self._homes[row.row] is None:
-                self._lasts_of(row.class_, ends)
-                ends[row.class_] += 1
-                row.slot = ends[row.class_]
-                self._homes[row.row] = row.class_
-                entries.append((row.class_, row.slot, row.row))
+        for row in touched:
+            if row.label is not None and row.split == TRAIN and not row.erased and row.row not in self._homes:
+                class_id = row.class_
+                if class_id not in ends:
+                    self._lasts_of(class_id, ends)
+                row.slot = ends[class_id] = ends[class_id] + 1
+                entries.append((class_id, row.slot, row.row))
         self.connection.executemany("INSERT INTO class_rows VALUES (?, ?, ?)", entries)
 
     def _lasts_of(self, class_id: int, lasts: dict[int, int]) -> None:
@@ -224,5 +235,8 @@ class Batch:
 
 
 def class_name(label: Stored) -> str | None:
+    """The class that counts a stored label; None: no label."""
+    if label is None or isinstance(label, str):
+        return label
     value = read_label(label)
     return None if value is None else label_text(value)

@@ -15,8 +15,7 @@ Partition = tuple[str, int]
 """(topic, partition)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A decoded and validated event with what the buffer cannot know by itself.
 
     ``key`` is the 16-byte hash of the normalised input (``tasks.schema``), None where the event has

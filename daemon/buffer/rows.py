@@ -130,14 +130,24 @@ def read_label(stored: Stored) -> LabelValue | None:
 
 def id_digest(task: str, event_id: str) -> bytes:
     """16 bytes that stand for (task, id) and outlive the event."""
-    return blake2b(f"{task}\0{event_id}".encode("utf-8", "surrogatepass"), digest_size=16).digest()
+    hashed = _task_hash(task).copy()
+    hashed.update(event_id.encode("utf-8", "surrogatepass"))
+    return hashed.digest()
+
+
+@lru_cache(maxsize=1024)
+def _task_hash(task: str) -> blake2b:
+    return blake2b(f"{task}\0".encode("utf-8", "surrogatepass"), digest_size=16)
 
 
 def order_of(time: float, origin: Origin) -> bytes:
     """Bytes that compare as (time, topic, partition, offset) do."""
-    bits: int = struct.unpack(">Q", struct.pack(">d", time + 0.0))[0]
-    bits = bits ^ 0xFFFFFFFFFFFFFFFF if bits >> 63 else bits | 0x8000000000000000
-    return bits.to_bytes(8, "big") + _place(origin.topic, origin.partition) + origin.offset.to_bytes(8, "big")
+    # a positive double's bits with the highest one set (+0.0: no negative zero), a negative one's all turned
+    moment = bytes(255 - byte for byte in _DOUBLE(time)) if time < 0 else _DOUBLE(-(time + 0.0))
+    return moment + _place(origin.topic, origin.partition) + origin.offset.to_bytes(8, "big")
+
+
+_DOUBLE = struct.Struct(">d").pack
 
 
 @lru_cache(maxsize=4096)

@@ -7,6 +7,7 @@ any other is train, validation or holdout at the configured shares, pseudo-rando
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from hashlib import blake2b
 
 from daemon.config.task import SplitConfig
@@ -34,10 +35,16 @@ def decide(cfg: SplitConfig, key: bytes, class_train_rows: int) -> int:
     """The split (its place in SPLITS) of a key seen for the first time."""
     if class_train_rows < cfg.min_train_rows:
         return TRAIN
-    number = blake2b(key, digest_size=8, key=cfg.seed.to_bytes(16, "big", signed=True)).digest()
-    share = int.from_bytes(number, "big") / 2**64
+    number = _seeded(cfg.seed).copy()
+    number.update(key)
+    share = int.from_bytes(number.digest(), "big") / 2**64
     if share < cfg.validation_ratio:
         return VALIDATION
     if share < cfg.validation_ratio + cfg.holdout_ratio:
         return HOLDOUT
     return TRAIN
+
+
+@lru_cache(maxsize=1024)
+def _seeded(seed: int) -> blake2b:
+    return blake2b(digest_size=8, key=seed.to_bytes(16, "big", signed=True))

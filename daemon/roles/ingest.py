@@ -20,27 +20,25 @@ from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 
-from daemon.buffer.ports import AppendReport, Arrival, BufferWriter, DeadLetter, Partition, label_text
+from daemon.buffer.ports import AppendReport, BufferWriter, DeadLetter, Partition
 from daemon.clock import Clock
 from daemon.config.task import Labels
 from daemon.errors import Rebalanced, StoreFull, StreamDenied, StreamUnavailable
-from daemon.events import Event, Op
 from daemon.observe import Observer
 from daemon.process import without_collection
 from daemon.roles.letter import place_text
 from daemon.roles.letters import Letters
 from daemon.roles.placing import Placing
-from daemon.roles.probe import Probe, probe_time
-from daemon.roles.sorting import Sorting
+from daemon.roles.probe import Probe
+from daemon.roles.reading import Read, Reading
 from daemon.roles.troubles import Troubles
 from daemon.stream.decoders import Decoder
-from daemon.stream.ports import Record, Sink, Source, TopicPartition
+from daemon.stream.ports import Sink, Source, TopicPartition
 from daemon.tasks.base import TaskSchema
-from daemon.tasks.labels import admit
 
 log = structlog.get_logger(__name__)
 
-MAX_RECORDS = 2000
+MAX_RECORDS = 10_000
 COMMIT_S = 1.0
 POLL_S = 0.2
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
@@ -90,10 +88,8 @@ class IngestRole:
             connector=connector,
             max_bytes=outbox_max_bytes,
         )
-        self._sorting = Sorting(decoders, schemas, max_record_bytes, self._admit)
-        self._labels = labels or {}
-        self._known_labels: dict[str, dict[str, int]] = {}  # as of this poll
         self._placing = Placing(source, buffer, observer)
+        self._reading = Reading(self._placing, buffer, decoders, schemas, labels or {}, max_record_bytes)
         self._maintained = clock.monotonic()
         self._committed = -COMMIT_S
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -131,11 +127,8 @@ class IngestRole:
         """
         self._placing.refresh()
         self._pause_or_resume()
-        records = self._source.poll(MAX_RECORDS, timeout_s)
-        for reason in ("stream_denied", "stream_unavailable"):
-            self._troubles.set(reason, None)
         with without_collection():
-            stored = self._store(records)
+            stored = self._store(self._read(timeout_s))  # nothing of it is left when cycles are searched for again
         self._commit()
         sent = self._letters.send()
         self._maintain()
@@ -160,60 +153,39 @@ class IngestRole:
             return f"reading paused: old events have to go, and {error}"
         return None if room else NO_ROOM
 
-    def _admit(self, event: Event) -> None:
-        policy = self._labels.get(event.task)
-        if policy is not None and event.label is not None and event.op is Op.UPSERT:
-            if event.task not in self._known_labels:
-                self._known_labels[event.task] = dict(self._buffer.label_counts(event.task))
-            known = self._known_labels[event.task]
-            admit(event.label, known, policy)
-            known.setdefault(label_text(event.label), 1)
-
     def close(self) -> None:
         self._troubles.clear()
         self._source.close()
         self._sink.close()
         self._buffer.close()
 
-    def _store(self, records: Sequence[Record]) -> bool:
-        arrivals: list[Arrival] = []
-        letters: list[DeadLetter] = []
-        self._known_labels.clear()
-        probes: list[float] = []
-        ends: dict[TopicPartition, int] = {}
-        for record in records:
-            if self._placing.seen(record):
-                continue
-            partition = TopicPartition(record.topic, record.partition)
-            ends[partition] = self._placing.next[partition] = record.offset + 1
-            produced = probe_time(record)
-            if produced is not None:
-                probes.append(produced)
-                continue
-            sorted_ = self._sorting.sort(record)
-            if isinstance(sorted_, DeadLetter):
-                letters.append(sorted_)
-            else:
-                arrivals.append(sorted_)
-        if not ends:
+    def _read(self, timeout_s: float) -> Read:
+        records = self._source.poll(MAX_RECORDS, timeout_s)
+        for reason in ("stream_denied", "stream_unavailable"):
+            self._troubles.set(reason, None)
+        return self._reading.sort(records)
+
+    def _store(self, read: Read) -> bool:
+        """Whether there was anything. Where that fails all places are forgotten: read on from what is stored."""
+        if not read.ends:
             return False
         positions: dict[Partition, tuple[int | None, int]] = {
-            partition: (self._placing.stored.get(partition), end) for partition, end in ends.items()
+            partition: (self._placing.stored.get(partition), end) for partition, end in read.ends.items()
         }
         try:
-            report = self._buffer.append(arrivals, positions, letters, self._placing.new_identities)
+            report = self._buffer.append(read.arrivals, positions, read.letters, self._placing.new_identities)
         except BaseException:
             self._placing.rewind()
             raise
-        self._placing.stored.update(ends)
+        self._placing.stored.update(read.ends)
         self._placing.new_identities.clear()
         self._troubles.set("disk_full", None)
-        if letters:
+        if read.letters:
             self._letters.came()
-        self._count(report, letters)
-        for produced in probes:
+        self._count(report, read.letters)
+        for produced in read.probes:
             self._observer.measure("probe_seconds", max(0.0, self._clock.now() - produced), stage="stored")
-        self._uncommitted.update(ends)
+        self._uncommitted.update(read.ends)
         return True
 
     def _commit(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from daemon.buffer.ports import BufferWriter
@@ -47,15 +49,33 @@ class Placing:
         self.next.clear()
         self.stored.clear()
 
-    def seen(self, record: Record) -> bool:
-        """Whether the record lies below what was stored. Records that are missing before it are an alarm."""
-        partition = TopicPartition(record.topic, record.partition)
-        expected = self.next[partition]
-        if record.offset > expected:
-            first, _ = self._source.bounds(partition)
-            if first > expected:
-                self._gap(partition, expected, min(first, record.offset))
-        return record.offset < expected
+    def unseen(self, records: Sequence[Record]) -> tuple[list[Record], dict[TopicPartition, int]]:
+        """Those that do not lie below what was read, and how far each partition of theirs is read with them.
+
+        Records that are missing before one are an alarm. Raises StreamUnavailable: rewind.
+        """
+        kept: list[Record] = []
+        ends: dict[TopicPartition, int] = {}
+        partition, expected = None, -1
+        for record in records:
+            if partition is None or record.partition != partition.partition or record.topic != partition.topic:
+                partition = TopicPartition(record.topic, record.partition)
+                expected = ends.get(partition, self.next[partition])
+            offset = record.offset
+            if offset < expected:
+                continue
+            if offset > expected:
+                self._look_for_gap(partition, expected, offset)
+            kept.append(record)
+            ends[partition] = expected = offset + 1
+        self.next.update(ends)
+        return kept, ends
+
+    def _look_for_gap(self, partition: TopicPartition, expected: int, found: int) -> None:
+        """Transactions' markers and compaction leave gaps too: what is missing is what lies below the first kept."""
+        first, _ = self._source.bounds(partition)
+        if first > expected:
+            self._gap(partition, expected, min(first, found))
 
     def _check(self, topics: set[str]) -> None:
         stored, found = self._buffer.identities(), self._source.identities()

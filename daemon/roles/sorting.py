@@ -36,31 +36,31 @@ class Sorting:
         }
 
     def sort(self, record: Record) -> Arrival | DeadLetter:
-        decoder = self._decoders[record.topic]
-        name = self._names[record.topic]
-        size = len(record.key or b"") + len(record.value or b"")
-        size += sum(len(value) for _, value in record.headers) if record.headers else 0
+        topic, partition, offset, timestamp, key, value, headers = record
+        size = (len(key) if key else 0) + (len(value) if value else 0)
+        if headers:
+            size += sum(len(content) for _, content in headers)
         if size > self._max_record_bytes:
             error = DecodeError("too_large", f"{size} bytes; stream.max_record_bytes is {self._max_record_bytes}")
-            return dead_letter(record, error, name, keep_value=False)
+            return dead_letter(record, error, self._names[topic], keep_value=False)
         try:
-            return self._arrival(record, decoder)
+            event = self._decoders[topic].decode(record)
+            return Arrival(event, Origin(topic, partition, offset), timestamp, self._checked(event))
         except DecodeError as error:
-            return dead_letter(record, error, name)
+            return dead_letter(record, error, self._names[topic])
         except Exception as error:
-            place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log.exception("decoder_failed", decoder=name, **place)
+            name = self._names[topic]
+            log.exception("decoder_failed", decoder=name, topic=topic, partition=partition, offset=offset)
             failed = DecodeError("decoder_failed", f"{type(error).__name__}: {error}")
             failed.__cause__ = error
             return dead_letter(record, failed, name)
 
-    def _arrival(self, record: Record, decoder: Decoder) -> Arrival:
-        event = decoder.decode(record)
+    def _checked(self, event: Event) -> bytes | None:
+        """The key of its input. Raises DecodeError."""
         schema = self._schemas.get(event.task)
         if schema is None:
             known = ", ".join(self._schemas)
             raise DecodeError("unknown_task", f"task: {event.task!r} is not configured; tasks has: {known}")
         schema.validate(event)
         self._admit(event)
-        key = None if event.input is None else input_key(schema, event.input)
-        return Arrival(event, Origin(record.topic, record.partition, record.offset), record.timestamp, key)
+        return None if event.input is None else input_key(schema, event.input)

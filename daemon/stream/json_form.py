@@ -22,7 +22,8 @@ class JsonEvents:
         Reasons: no_value, not_json, not_object, missing_field, wrong_type, wrong_value, wrong_time.
         """
         fields = read_object(record.value)
-        return make_event(fields, self._default_task, read_time(fields, "time"), read_time(fields, "label_time"))
+        label_time = read_time(fields, "label_time") if "label_time" in fields else None
+        return make_event(fields, self._default_task, read_time(fields, "time"), label_time)
 
 
 def read_time(fields: Fields, name: str) -> float | None:

@@ -18,8 +18,7 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """A record as read. ``timestamp`` is in seconds since the epoch."""
 
     topic: str

@@ -10,6 +10,8 @@ from daemon.errors import DecodeError
 _FORM = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,12}))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
 )
+_USUAL = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:[0-5]\d(?:\.\d{3}(?:\d{3})?)?Z", re.ASCII)
+"""What Python reads alike, many times as fast."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
 _LAST = (datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1)
@@ -21,14 +23,14 @@ def parse_time(text: str, field: str) -> float:
 
     Raises DecodeError ``wrong_time``, naming ``field``.
     """
+    if _USUAL.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text).timestamp()
+        except ValueError:
+            raise _wrong(field, text) from None
     found = _FORM.fullmatch(text)
     if found is None:
         raise _wrong(field, text)
-    if found[7] is None and found[8] is None and found[6] != "60":
-        try:
-            return datetime.fromisoformat(text.upper()).timestamp()  # the usual case, many times as fast
-        except ValueError:
-            raise _wrong(field, text) from None
     year, month, day, hour, minute, second = (int(found[i]) for i in range(1, 7))
     try:
         moment = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=UTC)

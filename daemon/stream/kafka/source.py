@@ -256,5 +256,5 @@ def offsets(positions: Mapping[TopicPartition, int]) -> dict[Place, OffsetAndMet
 
 
 def _record(raw: Any) -> Record:
-    headers = tuple((name, value or b"") for name, value in raw.headers)
+    headers = tuple((name, value or b"") for name, value in raw.headers) if raw.headers else ()
     return Record(raw.topic, raw.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value, headers)

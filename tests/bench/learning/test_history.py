@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +27,7 @@ def test_given_a_stream_when_split_then_the_same_rows_train_as_in_the_buffer(tmp
     # Given texts of which some come twice
     stream, holdout = write_own(tmp_path, 4, 20, 2, 2)
     lines = read_events(stream, None)
-    lines += [(replace(event, id=f"{event.id}-again"), line) for event, line in lines[::3]]
+    lines += [(event._replace(id=f"{event.id}-again"), line) for event, line in lines[::3]]
     # When the buffer takes them, and the bench's history
     writer = SqliteBufferWriter(
         tmp_path / "buffer.sqlite", {"bench": TaskConfig(split=SPLIT)}, BufferConfig(), SystemClock()
@@ -60,7 +59,7 @@ def test_given_two_groups_when_played_then_rows_arrive_once_and_classes_are_coun
 
 def test_given_a_group_that_comes_again_when_played_then_it_ends_with_its_last_event(files: tuple[Path, Path]) -> None:
     lines = read_events(files[0], None)
-    history = History([*lines, (replace(lines[0][0], id="late"), b"")], events(files[1]), SplitConfig())
+    history = History([*lines, (lines[0][0]._replace(id="late"), b"")], events(files[1]), SplitConfig())
     assert history.groups == ["g1", "g0"]
     assert history.ends == [32, 33]
     # Each row arrives at the next end, whatever its group
@@ -71,11 +70,11 @@ def test_given_a_group_that_comes_again_when_played_then_it_ends_with_its_last_e
 def test_what_cannot_be_played_is_refused_by_name(files: tuple[Path, Path]) -> None:
     lines, held = read_events(files[0], None), events(files[1])
     with pytest.raises(ConfigError, match=r"groups \['g7'\] are not in the stream: \['g0', 'g1'\]"):
-        History(lines, [replace(held[0], group="g7")], SplitConfig())
+        History(lines, [held[0]._replace(group="g7")], SplitConfig())
     with pytest.raises(ConfigError, match=r"one task .* found \['bench', 'other'\]"):
-        History(lines, [replace(held[0], task="other")], SplitConfig())
+        History(lines, [held[0]._replace(task="other")], SplitConfig())
     with pytest.raises(ConfigError, match=r"'stream-0': .* label 0\.5"):
-        History([(replace(lines[0][0], label=0.5), b"")], held, SplitConfig())
+        History([(lines[0][0]._replace(label=0.5), b"")], held, SplitConfig())
 
 
 def test_our_own_texts_are_distinct_and_the_same_each_time(tmp_path: Path, files: tuple[Path, Path]) -> None:
