@@ -85,9 +85,7 @@ class FastLearner:
         self._names = not isinstance(config.head, NoHead) and config.head.names and schema.has_classes
         self._saved_cursor = -1
         self._ledger = ledger
-        layers = None if state is None else state.layers
-        encode = partial(served.features, layers=layers)
-        self._scrutiny = Scrutiny(task, schema, reader, ledger, encode, directory, windows)
+        self._scrutiny = Scrutiny(task, schema, reader, ledger, self._encode, directory, windows)
 
     @classmethod
     def open(
@@ -168,7 +166,10 @@ class FastLearner:
         inputs = [change.event.input for change, said in changes if said is not None]
         inputs += [change.previous_input for change, _ in _ours(changes) if change.previous_input is not None]
         distinct = list(dict.fromkeys(inputs))
-        return dict(zip(distinct, self.served.features(distinct, state.layers), strict=True))
+        return dict(zip(distinct, self._encode(distinct), strict=True))
+
+    def _encode(self, inputs: Sequence[Input]) -> Array:
+        return self.served.features(inputs, None if self.state is None else self.state.layers)
 
     def _fold(
         self, state: HeadState, changes: Sequence[tuple[Change, Lesson]], features: Mapping[Input, Array]
