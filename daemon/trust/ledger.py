@@ -32,11 +32,13 @@ from daemon.trust.belief import CONTRADICTED, SURE
 from daemon.trust.entries import Entries, Given
 from daemon.trust.finding import Finding
 from daemon.trust.inputs import Inputs, Twin
-from daemon.trust.sources import Sources
+from daemon.trust.sources import Sources, Trusted
 
 log = structlog.get_logger(__name__)
 
 FORMAT = 1
+UNNAMED = "(none)"
+"""How the source of labels that name none is shown."""
 WAITING = 4096
 """Young labels, and contradicted ones of sources that are trusted so far, that may be looked at once more."""
 
@@ -190,6 +192,14 @@ class Ledger:
 
     # -- the file ---------------------------------------------------------------------------------
 
+    def summary(self) -> Mapping[str, Any]:
+        """What people see: trust per source, and counts."""
+        return {
+            "suspects": len(self.suspects),
+            "contradictions": self.inputs.contradictions,
+            "sources": {row.source or UNNAMED: _told(row) for row in self.sources.standing()},
+        }
+
     def save(self) -> None:
         """Write it where anything changed. Raises OSError."""
         mark = (self.cursor, self.revision, self._releases)
@@ -215,6 +225,7 @@ class Ledger:
             "block": self.block,
             "revision": self.revision,
             "releases": self._releases,
+            "summary": self.summary(),
             "sources": self.sources.dump(),
             "inputs": self.inputs.dump(),
             **{name: table.dump() for name, table in self._tables.items()},
@@ -234,3 +245,19 @@ class Ledger:
 
 def _with(given: Given, finding: Finding) -> Given:
     return replace(given, place=finding.place, answer=finding.answer, odds=finding.odds)
+
+
+def _told(row: Trusted) -> Mapping[str, Any]:
+    bounds = [round(row.lower, 3), round(row.upper, 3)]
+    return {"trust": round(row.mean, 3), "interval": bounds, "labels": row.labels, "distrusted": row.distrusted}
+
+
+def read_summary(path: Path) -> Mapping[str, Any]:
+    """:meth:`Ledger.summary` as of the last save, for whoever only looks. Raises StoreCorrupt."""
+    try:
+        found: Mapping[str, Any] = orjson.loads(path.read_bytes())["summary"]
+    except FileNotFoundError:
+        return {"suspects": 0, "contradictions": 0, "sources": {}}
+    except (ValueError, TypeError, KeyError) as error:
+        raise StoreCorrupt(f"{path}: not a ledger of labels ({error!r}); restore or delete it") from error
+    return found
