@@ -48,7 +48,8 @@ def suspects(options: Options, task: str | None, source: str | None, limit: int)
     rooms = Rooms.make(options.load().config)
     name = one_task(rooms.config, task)
     ledger = _ledger(rooms, name)
-    found = [row for row in reversed(list(ledger.suspects)) if source in (None, row.source)]
+    chosen = (row for row in ledger.suspects if source in (None, row.source))
+    found = sorted(chosen, key=lambda row: row.seq, reverse=True)
     texts = _texts(rooms, name, [row.id for row in found[:limit]])
     rows = [
         {

@@ -152,7 +152,9 @@ class TaskLearner:
 
     def obey(self) -> None:
         """Let in again the labels that people released since this was asked last."""
-        self.ledger.obey(releases(self._around.registry, self.task))
+        released = self.ledger.obey(releases(self._around.registry, self.task))
+        if released:
+            log.info("labels_released", task=self.task, labels=released)
 
     def cancel(self) -> None:
         """Stop a running training (it is resumed at the next start)."""

@@ -78,7 +78,7 @@ class Ledger:
                 ) from error
         if not config.quarantine:
             for row in made.suspects:
-                made._clear(row, "quarantine is off")
+                made._clear(row)
         return made
 
     # -- a change ---------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class Ledger:
         rows = self.suspects.of_input(given.key)
         same = [row for row in rows if row.label == given.label and row.source != given.source]
         for row in same:
-            self._clear(row, "confirmed")
+            self._clear(row)
             self.sources.compare(given.source, row.source, agree=True)
         agreed = twin is not None and twin.source != given.source and twin.label == given.label
         if agreed and twin is not None:
@@ -131,7 +131,7 @@ class Ledger:
             self._contradicted.put(given)
             return False
         if self.suspects.full:
-            log.warning("suspects_full", event=given.id, source=given.source, max_suspects=self.config.max_suspects)
+            log.warning("suspects_full", event_id=given.id, source=given.source, max_suspects=self.config.max_suspects)
             return False
         self.suspects.put(given)
         return True
@@ -179,16 +179,15 @@ class Ledger:
                 row = self.suspects.pop(event_id)
                 if row is not None:
                     self.sources.pardon(row.source, row.place)
-                    self._clear(row, "released")
+                    self._clear(row)
                     found += 1
         self._releases = max(self._releases, len(releases))
         return found
 
-    def _clear(self, given: Given, why: str) -> None:
+    def _clear(self, given: Given) -> None:
         self.suspects.pop(given.id)
         self.cleared.put(given)
         self.revision += 1
-        log.info("label_cleared", event=given.id, source=given.source, why=why)
 
     # -- the file ---------------------------------------------------------------------------------
 

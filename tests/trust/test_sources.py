@@ -54,7 +54,7 @@ def test_given_two_sources_that_disagree_on_inputs_then_both_lose_trust() -> Non
     a, b = sources.standing()
     assert (a.mean, a.labels) == (b.mean, b.labels)
     assert a.mean < 0.1
-    assert not (a.distrusted or b.distrusted)
+    assert [row.distrusted for row in (a, b)] == [False, False]
 
 
 def test_given_pardons_then_trust_rises() -> None:
