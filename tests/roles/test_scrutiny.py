@@ -40,7 +40,8 @@ class Apart(ServedModel):
     def _one(self, text: str) -> NDArray[np.float32]:
         draw = np.random.default_rng(int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big"))
         vector = 0.05 * draw.normal(size=self.model.encoder.hidden_size)
-        vector[CLASSES.index(text[0])] += 1.0
+        if text[0] in CLASSES:  # and not the words of a new label
+            vector[CLASSES.index(text[0])] += 1.0
         return np.asarray(vector / np.linalg.norm(vector), np.float32)
 
 
