@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from daemon.app import Rooms, make_learner
 from daemon.backtest import read_events
+from daemon.bench.learning.plan import Plan
 from daemon.bench.model import CPU, TASK
 from daemon.bench.result import document, shown
 from daemon.bench.spoiling import source, spoilt
@@ -34,20 +35,10 @@ from daemon.tasks.schema import input_key
 
 OWN, QUICK_OWN, OWN_HOLDOUT = 4000, 1500, 1000
 FOLD_AT_ONCE = 64
-SEEDS = (0, 1, 2)
 Floats = NDArray[np.float32]
 Labels = Sequence[str | None]
 ON: Mapping[str, Any] = {"quarantine": True}
 OFF: Mapping[str, Any] = {"quarantine": False}
-
-
-class Plan(Protocol):
-    """Which history: files of events, or None for texts of our own; ``task``: keys of its configuration."""
-
-    stream: Path | None
-    holdout: Path | None
-    seeds: Sequence[int]
-    task: Mapping[str, Any]
 
 
 class Text(NamedTuple):
@@ -67,13 +58,13 @@ class Played:
     distrusted: tuple[str, ...]
 
 
-def run(quick: bool, plan: Plan | None = None) -> dict[str, Any]:
+def run(quick: bool, plan: Plan) -> dict[str, Any]:
     """``headline``: the share of the loss that is won back."""
-    seeds = SEEDS[:1] if quick else SEEDS if plan is None else plan.seeds
-    if plan is not None and plan.stream is not None and plan.holdout is not None:
+    seeds = plan.seeds[:1] if quick else plan.seeds
+    if plan.stream is not None and plan.holdout is not None:
         return measure(read(plan.stream), read(plan.holdout), seeds, plan.task)
     own = [Text(Input(text=row.text), row.label) for row in texts((QUICK_OWN if quick else OWN) + OWN_HOLDOUT)]
-    return measure(own[:-OWN_HOLDOUT], own[-OWN_HOLDOUT:], seeds, {} if plan is None else plan.task)
+    return measure(own[:-OWN_HOLDOUT], own[-OWN_HOLDOUT:], seeds, plan.task)
 
 
 def measure(
