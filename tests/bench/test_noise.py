@@ -26,7 +26,7 @@ def test_given_right_labels_when_spoilt_then_a_share_of_one_sources_is_wrong_and
 @pytest.mark.slow
 def test_given_a_careless_source_when_played_then_its_wrong_labels_are_held_back() -> None:
     rows = [noise.Text(Input(text=row.text), row.label) for row in texts(900)]
-    result = noise.measure(rows[:700], rows[700:], [0], LIGHT)
+    result = noise.measure(rows[:700], rows[700:], [0], {**LIGHT, "head": {"kind": "ncm"}})
     found: Mapping[str, Mapping[str, Any]] = {row["labels"]: row for row in result["rows"]}
     trusted = found["noisy, with trust"]
     # Then the careless source is found out, on its wrong labels alone
