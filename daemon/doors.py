@@ -22,7 +22,7 @@ from daemon.registry.card import card
 from daemon.registry.version import MOVES
 from daemon.roles.control import Control
 from daemon.roles.lag import Lag
-from daemon.roles.overview import task_status, version_row
+from daemon.roles.overview import task_status, trust_samples, version_row
 from daemon.roles.predict import ANSWERED
 from daemon.roles.troubles import ingest_samples, ingest_status
 from daemon.serving.answer import prediction
@@ -155,6 +155,7 @@ class Doors:
                 yield "champion_info", (task, champion), 1.0
                 promoted = [e.time for e in registry.history(task) if e.kind in MOVES]
                 yield "champion_timestamp_seconds", (task,), promoted[-1]
+            yield from trust_samples(self._rooms.paths, task)
         reader = self._reader()
         yield from ingest_samples(self._rooms.paths, reader)
         if reader is None:

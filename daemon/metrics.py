@@ -83,6 +83,9 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ingest_paused": ("1 while reading pauses for this reason.", ("reason",)),
     "outbox_bytes": ("Bytes of dead letters that wait for their topic.", ()),
     "outbox_letters": ("Dead letters that wait for their topic.", ()),
+    "label_contradictions": ("Labels that contradicted another event's on the same normalised input.", ("task",)),
+    "label_suspects": ("Labels that are held back.", ("task",)),
+    "source_trust_ratio": ("Share of a source's labels that are no guesses.", ("task", "source")),
     "head_staleness_seconds": ("Age of the oldest label not yet in the answer.", ("task",)),
 }
 """Gauges that tell the state, read by :class:`StateCollector` at scrape time."""

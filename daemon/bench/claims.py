@@ -50,6 +50,9 @@ CLAIMS: Mapping[str, Claim] = {
         "daemon.bench.freshness",
         "p99 seconds from produced label to changed answer, 10 labels a second, an update training",
     ),
+    "noise": Claim(
+        "daemon.bench.noise", "share of the loss by wrong labels of one source that is won back", on_history=True
+    ),
     "buffer": Claim("daemon.bench.buffer", "milliseconds of a class-balanced sample of 256 events"),
     "learning": Claim(
         "daemon.bench.learning.run", "points of final accuracy, default recipe − joint training", on_history=True

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Entry] = {
     "rollback": Entry("daemon.cli.control_commands:rollback", "Serve the previous champion again."),
     "pause": Entry("daemon.cli.control_commands:pause", "Start no update by itself."),
     "resume": Entry("daemon.cli.control_commands:resume", "Let updates start by themselves again."),
+    "labels": Entry("daemon.cli.labels:labels", "Wrong labels: suspects, contradictions, release."),
     "buffer": Entry("daemon.cli.status:buffer", "The store of events: stats, export, erase."),
     "dlq": Entry("daemon.cli.dlq:dlq", "Dead letters: list, show, send back."),
     "check-config": Entry("daemon.cli.config_commands:check_config", "Check the configuration, and sample records."),

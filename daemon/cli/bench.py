@@ -49,8 +49,8 @@ def bench(
 ) -> None:
     """Measure what we claim, each against a peer in the same run; prints one table a claim.
 
-    Without NAME all of them, one after the other. ``ingest`` needs brokers (make kafka starts one). ``learning``
-    plays STREAM and scores --holdout, or texts of our own.
+    Without NAME all of them, one after the other. ``ingest`` needs brokers (make kafka starts one). ``learning`` and
+    ``noise`` play STREAM and score --holdout, or texts of our own.
 
     \b
     Example:
@@ -63,7 +63,9 @@ def bench(
 
     configure_logs(level=logging.WARNING)
     if not (name in CLAIMS and CLAIMS[name].on_history) and (stream or holdout or svg or recipes):
-        raise click.UsageError(f"bench {name} plays no STREAM: --holdout, --recipe and --svg are for learning")
+        raise click.UsageError(
+            f"bench {name} plays no STREAM: --holdout is for learning and noise, --recipe and --svg for learning"
+        )
     config = options.load().config
     kafka = config.stream.kafka
     plan = Plan(

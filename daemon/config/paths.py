@@ -46,12 +46,20 @@ class StatePaths:
         return self.root / "jobs"
 
     @property
+    def trust(self) -> Path:
+        """What is believed of each source, and the labels held back: ``trust/TASK.json``. Written by the learner."""
+        return self.root / "trust"
+
+    @property
     def metrics(self) -> Path:
         """prometheus-client's multiprocess files; gone at the next start."""
         return self.root / "metrics"
 
     def head(self, task: str, version: str) -> Path:
         return self.heads / task / version
+
+    def ledger(self, task: str) -> Path:
+        return self.trust / f"{task}.json"
 
     def make(self) -> None:
         for directory in (self.root, self.registry, self.heads, self.jobs):

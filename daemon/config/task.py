@@ -241,6 +241,24 @@ class Gate(Section):
     """Largest share of rows that the champion has right and the candidate wrong."""
 
 
+class Trust(Section):
+    quarantine: bool = True
+    """Hold back labels of a distrusted source that the model clearly contradicts, until someone releases them or
+    another source confirms them. With one source nobody is distrusted."""
+    young_events: Positive = 10
+    """The labels of a class with fewer examples are not judged."""
+    floor_ratio: Ratio = 0.9
+    """A source is distrusted where its trust is surely below this share of the most trusted other one's."""
+    suspect_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    """Probability of a guess above which a label of a distrusted source is held back."""
+    max_suspects: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    """Labels held back at once; where no more fit, further ones count."""
+    max_new_per_source: Annotated[int, Field(ge=0)] = 0
+    """New events of an update from one source, the newest; what is over may be replayed. 0: no cap."""
+    max_new_per_class: Annotated[int, Field(ge=0)] = 0
+    """The same for one class."""
+
+
 class SplitConfig(Section):
     by: Annotated[str, Field(pattern=r"^(input|attributes\..+)$")] = "input"
     """``input``, or ``attributes.NAME`` so that one customer is never on both sides."""
@@ -277,5 +295,7 @@ class TaskConfig(Section):
     """How an update trains."""
     gate: Gate = Gate()
     """When a candidate is promoted."""
+    trust: Trust = Trust()
+    """Whose labels are learned from."""
     split: SplitConfig = SplitConfig()
     """Which events train and which measure."""

@@ -76,6 +76,10 @@ class ClassState(ABC):
             raise ValueError(f"labels: {unnamed} have no name; name them first")
         self._standing = {self._rows[label] for label in labels}
 
+    def holds(self, key: bytes, event_id: str) -> bool:
+        """Whether that event's label of the input is in the sums."""
+        return self._members.holds(key, event_id)
+
     def advance(self, cursor: int) -> None:
         self.cursor = max(self.cursor, cursor)
 

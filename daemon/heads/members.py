@@ -52,6 +52,11 @@ class Members:
     def __contains__(self, key: bytes) -> bool:
         return key in self._votes
 
+    def holds(self, key: bytes, event_id: str) -> bool:
+        """Whether that event's label of the input is in."""
+        event = _digest(event_id)
+        return any(vote.event == event for vote in self._votes.get(key, ()))
+
     def label(self, key: bytes) -> int | None:
         """The row that the input counts under."""
         votes = self._votes.get(key)

@@ -54,6 +54,9 @@ class HeadState(Protocol):
     def remove(self, key: bytes, event_id: str, features: Array) -> None:
         """Take an event's label out; nothing happens for one that is not a member."""
 
+    def holds(self, key: bytes, event_id: str) -> bool:
+        """Whether that event's label of the input is in the sums."""
+
     def named(self, label: str) -> bool:
         """Whether the label's words are known."""
 

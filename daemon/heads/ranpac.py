@@ -7,7 +7,7 @@ date exactly (:mod:`daemon.heads.ridge`). A class answers with
 
 n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c: plain ridge starves young classes;
 both terms fade as they grow. λ and T come from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 128
-members and whenever their number has doubled.
+members, whenever their number has doubled, and when many have left: among wrong labels λ is larger.
 
 Guarantees:
 
@@ -29,6 +29,7 @@ from torch import Tensor
 
 from daemon.heads.classes import ClassState, softmax, unit
 from daemon.heads.leave_one_out import Choice, best_temperature, climb
+from daemon.heads.members import KEY_BYTES
 from daemon.heads.ports import Array
 from daemon.heads.projection import Projection, projection
 from daemon.heads.ridge import Ridge, pack, unpack
@@ -36,6 +37,9 @@ from daemon.heads.sample import Sample
 
 FIRST_CHOICE = 128
 """Members at which the ridge is chosen for the first time."""
+MANY_LEFT = 32
+"""One member in so many that left since the ridge was chosen, and at least :data:`FEWEST_LEFT`: it is chosen anew."""
+FEWEST_LEFT = 65
 _NEAR = 3.0
 """Examples at which the cosine to the class's mean has half its weight."""
 _BLOCK = 64
@@ -133,6 +137,8 @@ class RanpacState(ClassState):
         """The names that are in the ridge."""
         self._temperature = 10.0
         self._next_choice = FIRST_CHOICE
+        self._left: set[bytes] = set()
+        """Members that left since the last choice, and did not come back."""
 
     @property
     def ridge(self) -> float:
@@ -142,7 +148,8 @@ class RanpacState(ClassState):
     def weights(self, counts_as_class: Callable[[str, int], bool] | None = None) -> RanpacWeights:
         """Solved for the classes that answer (and count); chooses the ridge anew where that is due."""
         self._fold()
-        if len(self._members) >= self._next_choice:
+        left = FIRST_CHOICE <= len(self._members) <= MANY_LEFT * len(self._left) and len(self._left) >= FEWEST_LEFT
+        if left or len(self._members) >= self._next_choice:
             self._choose()
         labels = self.labels
         if counts_as_class is not None:
@@ -172,7 +179,9 @@ class RanpacState(ClassState):
             self._sums[old] = self._sums[old] - last if self._counts[old] else 0.0
         if new is None:
             self._sample.drop(key)
+            self._left.add(key)
         else:
+            self._left.discard(key)
             self._sums[new] += last
             self._sample.offer(key, vector)
         self._queue.append((vector, old, new))
@@ -195,6 +204,7 @@ class RanpacState(ClassState):
             "gram": pack(self._ridge.gram()),
             "cross": self._ridge.cross()[:size].numpy(),
             **self._sample.tensors(),
+            "left": np.frombuffer(b"".join(sorted(self._left)), np.uint8).reshape(-1, KEY_BYTES).copy(),
         }
 
     def metadata(self) -> Mapping[str, Any]:
@@ -212,6 +222,7 @@ class RanpacState(ClassState):
         self._ridge.ridge = float(metadata["chosen_ridge"])
         self._ridge.put(unpack(tensors["gram"], width), padded)
         self._sample = Sample.load(tensors, self._chosen.sample_events)
+        self._left = {row.tobytes() for row in np.ascontiguousarray(tensors["left"], np.uint8)}
         self._temperature = float(metadata["temperature"])
         self._next_choice = int(metadata["next_choice"])
 
@@ -272,6 +283,7 @@ class RanpacState(ClassState):
     def _choose(self) -> None:
         """Ridge and temperature by leave-one-out on the sample."""
         self._next_choice = 2 * len(self._members)
+        self._left.clear()
         vectors, keys = self._sample.rows()
         rows = [row for row in range(len(self._counts)) if self._answers(row)]
         column = {row: place for place, row in enumerate(rows)}

@@ -16,6 +16,9 @@ from daemon.registry.version import Registry
 
 Outcome = Mapping[str, Any]
 
+MOST_RELEASED = 1000
+"""Ids of one command: they stand in the history."""
+
 
 def promote(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
     """Serve ``args["version"]`` whatever the gate said; ``args["hold"]`` keeps it until the next promotion;
@@ -59,10 +62,20 @@ def resume(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any],
     return {"task": task, "paused": False}
 
 
+def release(registry: Registry, clock: Clock, task: str, args: Mapping[str, Any], who: str, why: str) -> Outcome:
+    """Let labels that are held back count again: those of the events ``args["ids"]``. The learner lets them in."""
+    ids = [str(event_id) for event_id in args["ids"]]
+    if not 0 < len(ids) <= MOST_RELEASED:
+        raise CommandRefused(f"release: {len(ids)} ids; from 1 to {MOST_RELEASED} at once")
+    registry.record("labels_released", task, None, who=who, why=why, time=clock.now(), details={"ids": ids})
+    return {"task": task, "released": len(ids)}
+
+
 COMMANDS: Mapping[str, Callable[[Registry, Clock, str, Mapping[str, Any], str, str], Outcome]] = {
     "promote": promote,
     "rollback": rollback,
     "pause": pause,
     "resume": resume,
+    "release": release,
 }
 """Commands that need nothing but the registry. ``train_now`` is the learner's own."""

@@ -29,6 +29,7 @@ KINDS: Mapping[str, str] = {
     "train_now": "learn",
     "pause": "learn",
     "resume": "learn",
+    "release": "learn",
 }
 """Kind of command -> the role that executes it."""
 

@@ -6,14 +6,14 @@ Guarantees:
    buffer after that cursor again.
 2. What predictors load (weights) carries the cursor of the last change folded.
 3. Only train rows are folded; labels whose source is ``prediction`` weigh nothing, nor do labels that a
-   rollback left out.
+   rollback left out, nor those that are held back (:mod:`daemon.roles.scrutiny`).
 4. Windows of left-out labels are taken out of a HeadState (and put in again when they end) before it
    folds on; a crash in between does it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -31,12 +31,14 @@ from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import get_head
 from daemon.heads import store as head_store
 from daemon.heads.naming import name_classes, name_standing
-from daemon.heads.ports import FastWeights, HeadState
+from daemon.heads.ports import Array, FastWeights, HeadState
 from daemon.registry.version import Version
 from daemon.roles.replay import Lesson, Standpoint, lesson, replay
+from daemon.roles.scrutiny import Scrutiny
 from daemon.serving.served import ServedModel, load_served
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import is_class
+from daemon.trust.ledger import Ledger
 from daemon.update.eligible import Window
 
 log = structlog.get_logger(__name__)
@@ -64,6 +66,7 @@ class FastLearner:
         blend: float,
         directory: Path,
         cursor: int,
+        ledger: Ledger,
         windows: Sequence[Window] = (),
     ) -> None:
         self.task = task
@@ -81,6 +84,8 @@ class FastLearner:
         self._windows = windows
         self._names = not isinstance(config.head, NoHead) and config.head.names and schema.has_classes
         self._saved_cursor = -1
+        self._ledger = ledger
+        self._scrutiny = Scrutiny(task, schema, reader, ledger, self._encode, directory, windows)
 
     @classmethod
     def open(
@@ -92,11 +97,12 @@ class FastLearner:
         version: Version,
         paths: StatePaths,
         device: torch.device,
+        ledger: Ledger,
         windows: Sequence[Window] = (),
     ) -> FastLearner:
         """The version's last HeadState where there is one, else the one its update refitted, else an
-        empty one. Publishes its weights, so that a predictor can load the version at once. ``windows``:
-        labels left out, active ones and ended ones.
+        empty one. Publishes its weights, so that a predictor can load the version at once. ``ledger``: the
+        task's, shared by its versions; ``windows``: labels left out, active ones and ended ones.
 
         Raises VersionCorrupt for a snapshot whose hash differs.
         """
@@ -104,17 +110,19 @@ class FastLearner:
         kind = get_head(config.head.kind)
         served = load_served(version, None, device)
         if kind is None:
-            return cls(task, config, schema, reader, served, None, 1.0, directory, version.meta.cursor, windows)
+            cursor = version.meta.cursor
+            return cls(task, config, schema, reader, served, None, 1.0, directory, cursor, ledger, windows)
         refitted = version.path / "fast"
         source = next((d for d in (directory, refitted) if head_store.state_cursor(d) is not None), None)
         state = kind.new(config.head.model_dump(mode="json")) if source is None else head_store.load_state(source)
         blend = 0.5
         if head_store.weights_stamp(refitted) is not None:
             blend = head_store.load_weights(refitted)[1]
-        learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor, windows)
+        learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor, ledger, windows)
         if learner._names:
             name_standing(state, config.labels, partial(served.features, layers=state.layers))
         learner._leave_out(state, windows, version)
+        learner._scrutiny.resume(state)
         learner.publish()
         return learner
 
@@ -124,39 +132,55 @@ class FastLearner:
 
     def fold(self, limit: int) -> int:
         """Take in at most ``limit`` changes after the cursor and publish; returns how many there were."""
+        if self.state is not None and self._scrutiny.align(self.state):
+            self.publish()
         changes = self._reader.tail(self.task, self.cursor, limit)
         if not changes:
             return 0
-        ours: list[tuple[Change, Lesson]] = []
         self.erased.update(change.event.id for change in changes if change.kind is ChangeKind.ERASE)
-        for change in changes:
-            taught = lesson(change, self._windows) if change.event.split is Split.TRAIN else None
-            if taught is not None:
-                ours.append((change, taught))
-        self.train_changes += sum(taught.label is not None for _, taught in ours)
+        taught = [(change, lesson(change, self._windows)) for change in changes]
         if self.state is not None:
-            self._fold(self.state, ours)
-            self.state.advance(changes[-1].seq)
+            taught = self._take_in(self.state, taught)
+        self.train_changes += sum(said.label is not None for _, said in _ours(taught))
         self.cursor = changes[-1].seq
         self.publish()
         return len(changes)
 
-    def _fold(self, state: HeadState, changes: Sequence[tuple[Change, Lesson]]) -> None:
+    def _take_in(
+        self, state: HeadState, changes: Sequence[tuple[Change, Lesson | None]]
+    ) -> list[tuple[Change, Lesson | None]]:
+        """Judge and fold, a block at a time; returns what was taught."""
+        features = self._features(state, changes)
+        found: list[tuple[Change, Lesson | None]] = []
+        for number, block in self._scrutiny.blocks(changes):
+            self._scrutiny.turn(state, number)
+            held = self._scrutiny.judge(block, features)
+            taught = [(change, Lesson(None) if said and change.event.id in held else said) for change, said in block]
+            self._fold(state, _ours(taught), features)
+            state.advance(block[-1][0].seq)
+            found += taught
+        return found
+
+    def _features(self, state: HeadState, changes: Sequence[tuple[Change, Lesson | None]]) -> Mapping[Input, Array]:
+        """Of every input that is judged, folded or taken out."""
+        inputs = [change.event.input for change, said in changes if said is not None]
+        inputs += [change.previous_input for change, _ in _ours(changes) if change.previous_input is not None]
+        distinct = list(dict.fromkeys(inputs))
+        return dict(zip(distinct, self._encode(distinct), strict=True))
+
+    def _encode(self, inputs: Sequence[Input]) -> Array:
+        return self.served.features(inputs, None if self.state is None else self.state.layers)
+
+    def _fold(
+        self, state: HeadState, changes: Sequence[tuple[Change, Lesson]], features: Mapping[Input, Array]
+    ) -> None:
         if self._names:
             taught_labels = [taught.label for _, taught in changes if taught.label is not None]
             classes = [name for label in taught_labels for name in self._schema.classes(label)]
             name_classes(state, classes, self._config.labels, partial(self.served.features, layers=state.layers))
-        inputs: list[Input] = []
-        for change, _ in changes:
-            inputs.append(change.event.input)
-            if change.previous_input is not None:
-                inputs.append(change.previous_input)
-        if not inputs:
-            return
-        features = iter(self.served.features(inputs, state.layers))
         for change, taught in changes:
-            event, now = change.event, next(features)
-            before = next(features) if change.previous_input is not None else now
+            event, now = change.event, features[change.event.input]
+            before = features[change.previous_input] if change.previous_input is not None else now
             if change.kind is not ChangeKind.LABEL:
                 state.remove(change.previous_key or event.key, event.id, before)
             if taught.label is not None:
@@ -192,7 +216,7 @@ class FastLearner:
         features = self.served.features([point.input for _, point in points], state.layers)
         for (event_id, point), vector in zip(points, features, strict=True):
             state.remove(point.key, event_id, vector)
-            if point.label is not None:
+            if point.label is not None and not self._ledger.holds(event_id):
                 for name in self._schema.classes(point.label):
                     state.add(point.key, event_id, name, np.asarray(vector, dtype=np.float32))
 
@@ -208,9 +232,15 @@ class FastLearner:
     def snapshot(self, *, even_if_unmoved: bool = False) -> None:
         """Write the sums with their cursor, where anything changed."""
         if self.state is not None and (even_if_unmoved or self.state.cursor != self._saved_cursor):
+            self._scrutiny.save(self.state)
             head_store.save_state(self._directory, self.state)
             self._saved_cursor = self.state.cursor
 
     def answering(self) -> ServedModel:
         """What a predictor that loaded this version now answers with."""
         return self.served if self.state is None else self.served.with_weights(self.weights(self.state), self._blend)
+
+
+def _ours(changes: Sequence[tuple[Change, Lesson | None]]) -> list[tuple[Change, Lesson]]:
+    """What is folded: train rows that teach something, or nothing any more."""
+    return [(change, said) for change, said in changes if said is not None and change.event.split is Split.TRAIN]

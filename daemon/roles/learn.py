@@ -75,4 +75,6 @@ class LearnRole:
             learner.ask(command.why or "asked")
             return {"task": command.task, "asked": True, "new_events": learner.new_events}
         carry_out = COMMANDS[command.kind]
-        return carry_out(self._registry, self._clock, command.task, command.args, command.who, command.why)
+        outcome = carry_out(self._registry, self._clock, command.task, command.args, command.who, command.why)
+        learner.obey()
+        return outcome

@@ -33,10 +33,11 @@ from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
 from daemon.roles.jobs import JobShelf
 from daemon.roles.publish import champion, publish
-from daemon.roles.standing import Standing, standing
+from daemon.roles.standing import Standing, releases, standing
 from daemon.roles.surroundings import Surroundings
 from daemon.roles.trailing import Trailing
 from daemon.tasks.base import TaskSchema
+from daemon.trust.ledger import Ledger
 from daemon.update.eligible import Eligible
 from daemon.update.freeze import freeze
 from daemon.update.job import UpdateJob, read_result
@@ -74,6 +75,8 @@ class TaskLearner:
         self._not_before = around.clock.monotonic()
         self._snapshot_at = around.clock.monotonic()
         around.registry.settle(task)
+        self.ledger = Ledger.open(around.paths.ledger(task), config.trust)
+        self.obey()
         self.standing: Standing = standing(around.registry, task)
         self._trigger = Trigger(config.trigger, around.clock, self.standing.finished, self.standing.rejections)
         self.fast = self._open(champion(task, config, around))
@@ -137,7 +140,8 @@ class TaskLearner:
                 limit=self.config.update.max_new_events,
             )
             counts = self._around.reader.stats(self.task).labels
-            eligible = Eligible(self.config.labels, self._schema, counts, self.standing.windows)
+            held = self.ledger.suspects.ids
+            eligible = Eligible(self.config.labels, self._schema, counts, self.standing.windows, held)
             counted = sum(map(eligible.teaches, rows))
             self._counted = (mark, counted - self.fast.train_changes)
         return self._counted[1] + self.fast.train_changes
@@ -145,6 +149,12 @@ class TaskLearner:
     def ask(self, reason: str) -> None:
         """Start an update as soon as none runs, whatever the trigger says."""
         self._asked = reason
+
+    def obey(self) -> None:
+        """Let in again the labels that people released since this was asked last."""
+        released = self.ledger.obey(releases(self._around.registry, self.task))
+        if released:
+            log.info("labels_released", task=self.task, labels=released)
 
     def cancel(self) -> None:
         """Stop a running training (it is resumed at the next start)."""
@@ -159,7 +169,9 @@ class TaskLearner:
 
     def _open(self, version: Version) -> FastLearner:
         a, windows = self._around, standing(self._around.registry, self.task).windows
-        return FastLearner.open(self.task, self.config, self._schema, a.reader, version, a.paths, a.device, windows)
+        return FastLearner.open(
+            self.task, self.config, self._schema, a.reader, version, a.paths, a.device, self.ledger, windows
+        )
 
     def _follow(self) -> None:
         """Someone moved the alias (promotion, rollback): learn on that version from now on."""
@@ -226,6 +238,7 @@ class TaskLearner:
             created=a.clock.now(),
             seed=a.seed,
             windows=self.standing.windows,
+            suspects=self.ledger.suspects.ids,
         )
         log.info("update_started", task=self.task, job=job_id, reason=reason, **job.counts)
         self._training = self._attempts(job)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 from daemon.buffer.ports import BufferReader
@@ -12,7 +13,10 @@ from daemon.heads.store import state_cursor
 from daemon.registry.diff import verdict_of
 from daemon.registry.version import Alias, Registry, Version
 from daemon.roles.standing import standing
+from daemon.trust.ledger import read_summary
 
+SHOWN_SOURCES = 20
+"""Sources that have a gauge of their own."""
 ALIASES: tuple[Alias, ...] = ("champion", "previous")
 
 
@@ -47,7 +51,17 @@ def task_status(registry: Registry, reader: BufferReader | None, paths: StatePat
         "paused": now.paused,
         "rejections": now.rejections,
         "buffer": stats,
+        "labels": read_summary(paths.ledger(task)),
     }
+
+
+def trust_samples(paths: StatePaths, task: str) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """Gauges of one task's labels; of the sources those with most labels."""
+    told = read_summary(paths.ledger(task))
+    yield "label_suspects", (task,), float(told["suspects"])
+    yield "label_contradictions", (task,), float(told["contradictions"])
+    for source, row in islice(told["sources"].items(), SHOWN_SOURCES):
+        yield "source_trust_ratio", (task, source), float(row["trust"])
 
 
 def text_of(document: Mapping[str, Any], indent: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from daemon.registry.version import Registry
@@ -52,3 +53,8 @@ def standing(registry: Registry, task: str) -> Standing:
             case _:
                 pass
     return Standing(covered, rejections, held, paused, finished, failures, windows)
+
+
+def releases(registry: Registry, task: str) -> Sequence[Sequence[str]]:
+    """The ids of the events of every release of labels that were held back, oldest first."""
+    return [entry.details["ids"] for entry in registry.history(task) if entry.kind == "labels_released"]

@@ -1,12 +1,14 @@
 """Which stored events teach and measure: what a job is made of, and what counts towards one.
 
 Left out are our own suggestions (``source: prediction``), labels that a rollback left out
-(:class:`Window`), and labels that are no class yet (``labels.mode: quarantine``).
+(:class:`Window`), labels that are held back (:mod:`daemon.trust`), and labels that are no class yet
+(``labels.mode: quarantine``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from daemon.config.task import Labels
@@ -37,16 +39,19 @@ def left_out(windows: Sequence[Window], label_time: float | None) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Eligible:
-    """``counts``: train rows by label, as the buffer has them."""
+    """``counts``: train rows by label, as the buffer has them; ``suspects``: ids of events whose label is held back."""
 
     labels: Labels
     schema: TaskSchema
     counts: Mapping[str, int]
     windows: Sequence[Window] = ()
+    suspects: AbstractSet[str] = frozenset()
 
     def known(self, event: StoredEvent) -> bool:
         """Whether the label may be folded: it counts for the fast head, which keeps its own quarantine."""
-        return event.source != SUGGESTION and not left_out(self.windows, event.label_time)
+        if event.source == SUGGESTION or event.id in self.suspects:
+            return False
+        return not left_out(self.windows, event.label_time)
 
     def teaches(self, event: StoredEvent) -> bool:
         return self.known(event) and event.label is not None and all(map(self._class, self.schema.classes(event.label)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from daemon.events import Split, StoredEvent
 from daemon.registry.version import Version
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import standing
+from daemon.update.caps import capped
 from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
 from daemon.update.pool import PoolSource
@@ -42,17 +44,19 @@ def freeze(
     created: float,
     seed: int,
     windows: Sequence[Window] = (),
+    suspects: AbstractSet[str] = frozenset(),
 ) -> UpdateJob:
     """Everything up to ``cursor`` that is eligible; what came after ``since_seq`` is new. ``windows``: labels
-    that a rollback left out.
+    that a rollback left out; ``suspects``: ids of events whose label is held back.
 
     Raises StoreFull where the disk has no room for the job and its candidate.
     """
     task = parent.meta.task
     limit = config.update.max_new_events
-    eligible = Eligible(config.labels, schema, buffer.stats(task).labels, windows)
+    eligible = Eligible(config.labels, schema, buffer.stats(task).labels, windows, suspects)
     taught = partial(_those, eligible.teaches)
-    new = taught(buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit))
+    arrived = buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit)
+    new = capped(taught(arrived), config.trust, schema)
     stats = PlanStats(
         new_events=len(new),
         stored_events=max(0, sum(eligible.counts.values()) - len(new)),

@@ -243,6 +243,18 @@ class HeadContract:
         assert state.members() == 2
         assert set(state.labels) == {"lost", "late"}
 
+    def test_it_tells_which_events_are_in(self) -> None:
+        # Given one input under two events
+        state = self.head.new(self.options)
+        state.add(key(1), "first", "late", features(1))
+        state.add(key(1), "second", "lost", features(1))
+        assert [state.holds(key(1), name) for name in ("first", "second", "third")] == [True, True, False]
+        # When one is taken out
+        state.remove(key(1), "first", features(1))
+        # Then the other is in
+        assert [state.holds(key(1), name) for name in ("first", "second")] == [False, True]
+        assert not state.holds(key(2), "second")
+
     def test_removing_what_is_not_in_does_nothing(self) -> None:
         # Given a state
         state = self.play([("add", 1, 0, 0)])

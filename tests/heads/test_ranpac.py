@@ -70,6 +70,32 @@ class TestRanpac(HeadContract):
         assert state.ridge != 0.03
         assert accuracy(state.weights(), range(5000, 5400)) >= accuracy(fixed.weights(), range(5000, 5400))
 
+    def test_the_ridge_is_chosen_anew_when_many_have_left(self, tmp_path: Path) -> None:
+        # Given members of which every third has a wrong label
+        state, wrong = RanpacKind().new(OPTIONS), [number for number in range(300) if number % 3 == 0]
+        for number in range(300):
+            label = LABELS[(number + (number % 3 == 0)) % 4]
+            state.add(key(number), f"e{number}", label, _blurred(number))
+            state.weights()
+        among_wrong = state.ridge
+        # When some leave and come back, nothing is chosen
+        for number in wrong:
+            state.remove(key(number), f"e{number}", _blurred(number))
+        for number in wrong:
+            state.add(key(number), f"e{number}", LABELS[(number + 1) % 4], _blurred(number))
+        state.weights()
+        assert state.ridge == among_wrong
+        # When they leave for good, over a restart, it is chosen anew
+        for number in wrong:
+            state.remove(key(number), f"e{number}", _blurred(number))
+            if number == 150:
+                head_store.save_state(tmp_path, state)
+                loaded = head_store.load_state(tmp_path)
+                assert isinstance(loaded, RanpacState)
+                state = loaded
+        state.weights()
+        assert state.ridge < among_wrong
+
     def test_probabilities_say_how_often_they_are_right(self) -> None:
         # Given labels of which three in ten are chance
         rng = np.random.default_rng(1)
