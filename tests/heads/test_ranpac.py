@@ -94,7 +94,8 @@ class TestRanpac(HeadContract):
                 assert isinstance(loaded, RanpacState)
                 state = loaded
         state.weights()
-        assert state.ridge < among_wrong
+        assert state.ridge != among_wrong
+        assert state.metadata()["next_choice"] == 2 * 200
 
     def test_probabilities_say_how_often_they_are_right(self) -> None:
         # Given labels of which three in ten are chance
