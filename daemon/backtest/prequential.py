@@ -63,6 +63,6 @@ class Recalling(ServedModel):
 
     def features(self, inputs: Sequence[Input], layers: int | None = None) -> NDArray[np.float32]:
         """As of any served model."""
-        if layers and layers == self._layers and all(value in self._recent for value in inputs):
+        if inputs and layers and layers == self._layers and all(value in self._recent for value in inputs):
             return np.stack([self._recent[value] for value in inputs])
         return super().features(inputs, layers)
