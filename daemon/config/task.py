@@ -149,7 +149,10 @@ class StrategyRef(BaseModel):
 
 class Trigger(Section):
     min_events: Positive = 500
-    """New train events since the last finished update that start one."""
+    """New train events since the last finished update that start one; each rejection in a row doubles them, at most
+    16 times as many."""
+    first_ratio: Annotated[float, Field(gt=0, le=1)] = 0.6
+    """So much of ``min_events`` starts a task's first update: an encoder that must move should move early."""
     max_wait_s: Seconds = 3600
     """With fewer, an update starts after this long (if there is at least one new event)."""
     cooldown_s: Annotated[float, Field(ge=0)] = 60

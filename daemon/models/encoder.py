@@ -22,6 +22,7 @@ from torch.nn.functional import normalize
 from daemon.errors import ConfigError
 from daemon.models.base import BaseFiles
 from daemon.models.packing import NAME, Packed, attend, mean_by_text, pack
+from daemon.models.prefix import Prefix, Shortened
 from daemon.models.rows import Rows
 from strategies.base import Example
 
@@ -60,6 +61,7 @@ class Encoder(nn.Module):
         self.changed: set[str] = set()
         self.rows = Rows()
         self._peft: list[Any] = []
+        self._shortened: Shortened | None = None
 
     @classmethod
     def load(cls, base: BaseFiles, device: torch.device, packed: bool | None = None) -> Encoder:
@@ -118,6 +120,13 @@ class Encoder(nn.Module):
             if isinstance(module, nn.Dropout) and "lora_" not in name:
                 module.p = ratio
 
+    def shorten(self, layers: Sequence[nn.Module], prefix: Prefix) -> None:
+        """Let ``prefix`` remember what the lowest of its ``layers`` give, from now on: none of their weights may move.
+
+        Where texts are packed; features then reach down to the prefix's top, not below it."""
+        if self.packed:
+            self._shortened = Shortened(layers, prefix, self._whole)
+
     def forward(self, examples: Sequence[Example], layers: int = 0) -> Encoded:
         """Encode; results are in the order of ``examples``. ``layers``: how many of the last layers make features."""
         if layers > self.num_layers:
@@ -142,13 +151,10 @@ class Encoder(nn.Module):
     def _packed(self, examples: Sequence[Example], layers: int) -> Encoded:
         packed = pack(examples, self.device, self.first_position)
         self.rows = Rows(packed.order, packed.lengths)
-        outputs = self.transformer(
-            input_ids=packed.input_ids,
-            position_ids=packed.position_ids,
-            **self._type_ids(packed.token_type_ids),
-            output_hidden_states=layers > 1,
-            retaind_pack=packed,
-        )
+        if self._shortened is None:
+            outputs = self._whole(packed, layers > 1)
+        else:
+            outputs = self._shortened.run(examples, packed, self.first_position, layers > 1)
         last = outputs.last_hidden_state[0]
         back = torch.tensor(packed.back, device=self.device)
         pooled = mean_by_text(last, packed.runs)[back]
@@ -157,6 +163,15 @@ class Encoder(nn.Module):
             states = [last] if layers == 1 else [state[0] for state in outputs.hidden_states[-layers:]]
             features = _features([mean_by_text(state, packed.runs)[back] for state in states])
         return Encoded(pooled, features, _unpack(last, packed), tuple(len(e.token_ids) for e in examples))
+
+    def _whole(self, packed: Packed, deep: bool) -> Any:
+        return self.transformer(
+            input_ids=packed.input_ids,
+            position_ids=packed.position_ids,
+            **self._type_ids(packed.token_type_ids),
+            output_hidden_states=deep,
+            retaind_pack=packed,
+        )
 
     def _padded(self, examples: Sequence[Example], layers: int) -> Encoded:
         order = sorted(range(len(examples)), key=lambda i: len(examples[i].token_ids))

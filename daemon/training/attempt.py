@@ -45,6 +45,7 @@ from daemon.training.progress import Progress
 from daemon.training.refit import choose_blend, refit
 from daemon.training.rows import RowEncoder
 from daemon.training.score import save_scores, unit_scores
+from daemon.training.sharing import share_prefix
 from daemon.update.job import ROWS, JobResult, UpdateJob, read_job, read_rows, write_result
 from strategies import catalog
 from strategies.base import Strategy
@@ -92,6 +93,7 @@ class Attempt:
             with progress.phase("grow"):
                 model = make_candidate(parent, config, job.labels, job.seed)
                 strategies = self._strategies(parent)
+                share_prefix(model.encoder, champion.encoder, config)
             with progress.phase("train"):
                 trained = self._train(model, task, parent, strategies, encoder, progress)
             model.eval()

@@ -1,4 +1,8 @@
-"""When an update starts: enough new events, or enough time, and rest in between."""
+"""When an update starts: enough new events, or enough time, and rest in between.
+
+A rejection says that there was nothing to gain: each in a row doubles the events and the rest that the next update
+waits for, so that a stream on which the encoder need not move costs a few looks and not one for each 500 events.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ from daemon.clock import Clock
 from daemon.config.task import Trigger as TriggerConfig
 
 LONGEST_COOLDOWN_S = 86_400.0
+MOST_DOUBLINGS = 4
+"""Of the events that an update waits for."""
 
 
 class Trigger:
@@ -33,6 +39,12 @@ class Trigger:
             self._config.cooldown_s * 2.0 ** min(self._rejections, 64), max(LONGEST_COOLDOWN_S, self._config.cooldown_s)
         )
 
+    @property
+    def events(self) -> int:
+        """New events that start an update now."""
+        wanted = self._config.min_events << min(self._rejections, MOST_DOUBLINGS)
+        return max(1, round(wanted * self._config.first_ratio)) if self._first else wanted
+
     def finished(self, *, rejected: bool) -> None:
         """A job has ended, whatever its verdict."""
         self._rejections = self._rejections + 1 if rejected else 0
@@ -55,7 +67,7 @@ class Trigger:
             return None
         if not self._first and now - self._finished < self.cooldown_s:
             return None
-        if new_events >= self._config.min_events:
+        if new_events >= self.events:
             return "count"
         if now - self._waiting_since >= self._config.max_wait_s:
             return "time"

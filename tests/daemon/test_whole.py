@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
         "support": {
             "type": "sequence",
             "tune": {"kind": "last_layers", "layers": 1},
-            "trigger": {"min_events": 100, "cooldown_s": 0},
+            "trigger": {"min_events": 100, "first_ratio": 1, "cooldown_s": 0},
             "training": {"epochs": 1},
             "gate": {"insufficient": "promote"},
         }

@@ -7,7 +7,7 @@ import pytest
 from daemon.config.task import Trigger as TriggerConfig
 from daemon.update.trigger import LONGEST_COOLDOWN_S, Trigger
 
-CONFIG = TriggerConfig(min_events=100, max_wait_s=1000, cooldown_s=60, max_lag_records=50)
+CONFIG = TriggerConfig(min_events=100, first_ratio=1, max_wait_s=1000, cooldown_s=60, max_lag_records=50)
 
 
 class Clocks:
@@ -66,7 +66,32 @@ def test_the_rest_doubles_with_every_rejection(clock: Clocks, rejections: int, r
     clock.advance(rest - 1)
     assert trigger.due(1000, 0) is None
     clock.advance(1)
-    assert trigger.due(1000, 0) == "count"
+    assert trigger.due(10_000, 0) == "count"
+
+
+@pytest.mark.parametrize(("rejections", "events"), [(0, 100), (1, 200), (2, 400), (4, 1600), (5, 1600), (5000, 1600)])
+def test_the_events_that_are_waited_for_double_with_every_rejection(
+    clock: Clocks, rejections: int, events: int
+) -> None:
+    # Given a history that ended with so many rejections in a row, long ago
+    trigger = Trigger(CONFIG, clock, 0.0, rejections)
+    assert trigger.due(events - 1, 0) is None
+    assert trigger.due(events, 0) == "count"
+    # When the next one is promoted, it is as before
+    trigger.finished(rejected=False)
+    clock.advance(60)
+    assert (trigger.due(99, 0), trigger.due(100, 0)) == (None, "count")
+
+
+def test_the_first_update_comes_earlier(clock: Clocks) -> None:
+    # Given a task that never had an update
+    trigger = Trigger(CONFIG.model_copy(update={"first_ratio": 0.55}), clock, None, 0)
+    assert (trigger.due(54, 0), trigger.due(55, 0)) == (None, "count")
+    # When it was rejected, the next waits for the usual number, doubled
+    trigger.finished(rejected=True)
+    clock.advance(1e6)
+    trigger = Trigger(CONFIG, clock, clock.now() - 1e6, 1)
+    assert (trigger.due(199, 0), trigger.due(200, 0)) == (None, "count")
 
 
 def test_a_promotion_ends_the_doubling_and_there_is_a_cap(clock: Clocks) -> None:
@@ -78,14 +103,14 @@ def test_a_promotion_ends_the_doubling_and_there_is_a_cap(clock: Clocks) -> None
 
 def test_no_rest_stays_no_rest(clock: Clocks) -> None:
     trigger = Trigger(TriggerConfig(min_events=1, cooldown_s=0), clock, clock.now(), 5000)
-    assert trigger.due(1, 0) == "count"
+    assert trigger.due(16, 0) == "count"
 
 
 @pytest.mark.parametrize(("ago", "reason"), [(0, None), (119, None), (120, "count"), (1e6, "count"), (-500, None)])
 def test_a_restart_changes_nothing(clock: Clocks, ago: float, reason: str | None) -> None:
     # Given a history that says when the last job finished (perhaps by a clock that was ahead)
     trigger = Trigger(CONFIG, clock, clock.now() - ago, 1)
-    assert trigger.due(100, 0) == reason
+    assert trigger.due(200, 0) == reason
 
 
 def test_a_clock_that_jumps_starts_nothing(clock: Clocks) -> None:

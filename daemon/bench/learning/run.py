@@ -118,7 +118,7 @@ class Measured:
     def _learners(self) -> Mapping[str, Learner]:
         base = Trial("ours", "", str(self._stream), str(self._holdout), self._seeds[0], task=self._plan.task)
         if self._quick:
-            once = {"min_events": max(1, 2 * len(self._history.train) // 3)}
+            once = {"min_events": max(1, 2 * len(self._history.train) // 3), "first_ratio": 1}
             task = {**base.task, "trigger": {**base.task.get("trigger", {}), **once}}
             base = replace(base, task=task, evaluate_every=QUICK_EVERY)
         names = [name for name in self._plan.ours if not self._quick or name in (FAST, DEFAULT, *self._plan.recipes)]
