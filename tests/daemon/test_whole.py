@@ -123,6 +123,8 @@ def test_given_a_daemon_under_load_when_parts_are_killed_then_nothing_acknowledg
     # And the champion is complete, and after a restart the served model answers as before
     daemon.cli("pause", "--why", "compare answers over a restart")
     daemon.wait(lambda: settled(daemon), 180, "settled")
+    time.sleep(2)  # a job that was being written when the pause came
+    daemon.wait(lambda: settled(daemon), 180, "settled")
     texts = ["I lost my card number 3", "please refund order number 9", "where is my delivery", "cannot log in"]
     before_restart = [daemon.predict(text) for text in texts]
     shown = daemon.cli("versions", "show", before_restart[0]["version"])

@@ -84,7 +84,8 @@ def test_processes_of_one_run_share_a_broker_that_dies_with_their_parent(tmp_pat
     # Given a parent and two processes of its own that want a broker at the same time
     child = (
         "import os, sys; from pathlib import Path; from tests.kafka.fixtures import STARTED, shared\n"
-        "at = shared(Path(sys.argv[1]), os.getppid()); print(at, *[broker.pid for broker in STARTED])"
+        "at = shared(Path(sys.argv[1]), os.getppid())\n"
+        "sys.stdout.write(' '.join([at, *[str(broker.pid) for broker in STARTED]]) + '\\n')"  # one write: not mixed
     )
     parent = (
         "import subprocess, sys, time\n"
@@ -97,6 +98,7 @@ def test_processes_of_one_run_share_a_broker_that_dies_with_their_parent(tmp_pat
     # When both have ended
     said = sorted((process.stdout.readline().split() for _ in range(3)), key=len)
     # Then one of them started the broker, the other used it, and it is still there
+    assert [len(words) for words in said] == [1, 2, 2], said
     ((first,), (second, pid)) = [words for words in said if "[0," not in words]
     assert first == second
     broker = psutil.Process(int(pid))
