@@ -41,8 +41,8 @@ MANY_LEFT = 32
 """One member in so many that left since the ridge was chosen, and at least :data:`FEWEST_LEFT`: it is chosen anew."""
 FEWEST_LEFT = 65
 OVERSHOT = 2.0
-"""So many times too large is the ridge with the lowest leave-one-out loss: on three streams, at 250 to 3,500 events, new
-texts were answered best with about half of it."""
+"""So many times too large is the ridge with the lowest leave-one-out loss: on three streams, at 250 to 3,500 events,
+new texts were answered best with about half of it."""
 _NEAR = 3.0
 """Examples at which the cosine to the class's mean has half its weight."""
 _BLOCK = 64
