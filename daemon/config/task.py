@@ -154,7 +154,10 @@ class Trigger(Section):
     first_ratio: Annotated[float, Field(gt=0, le=1)] = 0.6
     """So much of ``min_events`` starts a task's first update: an encoder that must move should move early."""
     max_wait_s: Seconds = 3600
-    """With fewer, an update starts after this long (if there is at least one new event)."""
+    """With fewer, an update starts after this long."""
+    least_ratio: Ratio = 0.2
+    """With less than this share of the events that are waited for, none starts however long it takes (0: one event is
+    enough)."""
     cooldown_s: Annotated[float, Field(ge=0)] = 60
     """Rest after an update; doubled by each rejection in a row."""
     max_lag_records: Positive = 10_000
@@ -225,6 +228,9 @@ class Gate(Section):
     insufficient: Literal["validation", "reject", "promote"] = "validation"
     """Where the holdout is too small to say: promote if not lower on validation and holdout together,
     never, or always."""
+    aside_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.2
+    """Share of an update's new events that its training does not see, so that they can judge it: while holdout and
+    validation have fewer than twice ``min_rows`` rows, and ``insufficient`` is ``validation``."""
     margin: Ratio = 0.01
     """How much lower the candidate may be and still count as non-inferior."""
     old_classes_margin: Ratio = 0.03

@@ -5,7 +5,7 @@ The trainer answers as the predictor does, so that the gate judges what would re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import torch
 
 from daemon.heads.blend import DEFAULT_BLEND
 from daemon.heads.outputs import Fast, HeadOutputs
-from daemon.heads.ports import Array
+from daemon.heads.ports import Array, HeadState
 from daemon.heads.store import load_state, load_weights, state_cursor, weights_stamp
 from daemon.models.tuned import TunedModel
 from daemon.tasks.base import Floats, Task
@@ -26,12 +26,12 @@ BATCH = 64
 """Rows of one forward pass."""
 
 
-def load_fast(directory: Path, counts_as_class: Callable[[str, int], bool]) -> Fast | None:
-    """The champion's HeadState of a job, solved; None where the job has none."""
+def load_fast(directory: Path) -> tuple[HeadState | None, float]:
+    """The champion's HeadState of a job with the tuned head's weight; None where the job has none."""
     if state_cursor(directory) is None:
-        return None
+        return None, DEFAULT_BLEND
     weight = load_weights(directory)[1] if weights_stamp(directory) is not None else DEFAULT_BLEND
-    return Fast(load_state(directory).weights(counts_as_class), weight)
+    return load_state(directory), weight
 
 
 @torch.no_grad()

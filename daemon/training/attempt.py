@@ -16,8 +16,7 @@ import random
 import resource
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from daemon.clock import Clock
 from daemon.config.task import TaskConfig
 from daemon.errors import TrainingError
 from daemon.events import StoredEvent
-from daemon.heads.ports import HeadState
 from daemon.heads.store import save_state, save_weights
 from daemon.models.tokens import Tokenizer
 from daemon.models.tuned import TunedModel, save_tuned
@@ -37,14 +35,15 @@ from daemon.registry.lineage import write_lineage
 from daemon.tasks import get_task
 from daemon.tasks.base import Floats, Task
 from daemon.tasks.labels import is_class
-from daemon.training.answers import Fast, load_fast, run_heads
+from daemon.training.answers import load_fast
 from daemon.training.candidate import Parent, continues, make_candidate, read_meta
+from daemon.training.contest import Contestant
 from daemon.training.context import LoopContext
 from daemon.training.loop import Loop, Trained, steps_in
 from daemon.training.progress import Progress
-from daemon.training.refit import choose_blend, refit
+from daemon.training.refit import refit
 from daemon.training.rows import RowEncoder
-from daemon.training.score import save_scores, unit_scores
+from daemon.training.score import save_scores
 from daemon.training.sharing import share_prefix
 from daemon.update.job import ROWS, JobResult, UpdateJob, read_job, read_rows, write_result
 from strategies import catalog
@@ -52,14 +51,6 @@ from strategies.base import Strategy
 
 STRATEGY = "strategy"
 """The folder of a version where strategies keep their state: NAME.safetensors."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """``champion`` and ``candidate``: [N, k] by split."""
-
-    champion: dict[str, Floats]
-    candidate: dict[str, Floats]
 
 
 class Attempt:
@@ -100,23 +91,26 @@ class Attempt:
             with progress.phase("refit", len(self._rows["refit"])):
                 state = refit(model, task, config, self._rows["refit"], encoder, job.cursor, progress)
             with progress.phase("score", len(self._rows["holdout"]) + len(self._rows["validation"])):
-                fast, scores = self._score(champion, model, task, state, encoder, progress)
+                counts = partial(is_class, cfg=config.labels)
+                before = Contestant(champion, *load_fast(self._directory / "fast"), counts)
+                after = Contestant(model, state, None, counts)
+                scores = {
+                    f"{split}_{who}": side.answer(self._rows[split], encoder, progress)
+                    for split in ("validation", "holdout")
+                    for who, side in (("champion", before), ("candidate", after))
+                }
             with progress.phase("save"):
                 save_tuned(model, config.tune, version)
                 self._save_strategies(version, strategies)
                 taught = {event.id for name in ("new", "pool", "refit") for event in self._rows[name]}
                 write_lineage(version, parent.path, taught)
+                fast = after.fast
                 if state is not None and fast is not None:
                     save_state(version / "fast", state)
                     save_weights(version / "fast", fast.weights, fast.blend)
                 save_scores(
                     self._out / "scores.safetensors",
-                    {
-                        "champion": scores.champion["holdout"],
-                        "candidate": scores.candidate["holdout"],
-                        "validation_champion": scores.champion["validation"],
-                        "validation_candidate": scores.candidate["validation"],
-                    },
+                    {name.removeprefix("holdout_"): units for name, units in scores.items()},
                 )
             result = JobResult(
                 job=job.id,
@@ -169,33 +163,6 @@ class Attempt:
         validation = encoder.encode(self._rows["validation"], self._job.labels)
         return Loop(context, strategies, training, progress).run(validation)
 
-    def _score(
-        self,
-        champion: TunedModel,
-        model: TunedModel,
-        task: Task,
-        state: HeadState | None,
-        encoder: RowEncoder,
-        progress: Progress,
-    ) -> tuple[Fast | None, Scores]:
-        """Both models on both splits; the candidate's blend is chosen on validation first."""
-        counts = partial(is_class, cfg=self._config.labels)
-        before = load_fast(self._directory / "fast", counts)
-        weights = None if state is None else state.weights(counts)
-        fast: Fast | None = None
-        made = Scores({}, {})
-        for split in ("validation", "holdout"):
-            rows = self._rows[split]
-            examples = encoder.encode(rows, ())
-            layers = 0 if before is None else before.weights.layers
-            outputs = run_heads(champion, task, examples, layers, progress)
-            made.champion[split] = unit_scores(outputs, before, rows, encoder)
-            outputs = run_heads(model, task, examples, 0 if weights is None else weights.layers, progress)
-            if weights is not None and fast is None:
-                fast = Fast(weights, choose_blend(outputs, weights, rows))
-            made.candidate[split] = unit_scores(outputs, fast, rows, encoder)
-        return fast, made
-
     def _strategies(self, parent: Parent) -> list[Strategy]:
         """As configured, each with the state that the parent's update left (if it left one, and its weights
         are those that this update continues)."""
@@ -227,14 +194,9 @@ def seed_everything(seed: int, threads: int) -> None:
     torch.manual_seed(seed)
 
 
-def _values(task: Task, scores: Scores) -> dict[str, float]:
+def _values(task: Task, scores: Mapping[str, Floats]) -> dict[str, float]:
     """The metric of both models on both splits, where there are rows."""
-    return {
-        f"{split}_{who}": task.aggregate(units)
-        for who, by_split in (("champion", scores.champion), ("candidate", scores.candidate))
-        for split, units in by_split.items()
-        if len(units)
-    }
+    return {name: task.aggregate(units) for name, units in scores.items() if len(units)}
 
 
 def _per_class(events: Sequence[StoredEvent]) -> dict[str, int]:

@@ -17,6 +17,7 @@ from daemon.events import Split, StoredEvent
 from daemon.registry.version import Version
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import standing
+from daemon.update.aside import set_aside
 from daemon.update.caps import capped
 from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
@@ -65,12 +66,15 @@ def freeze(
         batch_size=config.training.batch_size,
         seed=seed,
     )
-    pool = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
     validation = taught(buffer.labelled(task, Split.VALIDATION, before_seq=cursor, limit=MAX_VALIDATION_ROWS))
     holdout = _holdout(
         taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * config.gate.max_rows)),
         config.gate.max_rows,
     )
+    aside = set_aside(new, len(holdout) + len(validation), config.gate, seed)
+    pool = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
+    validation += [event for event in new if event.key in aside]
+    new, pool = ([event for event in events if event.key not in aside] for events in (new, pool))
     refit: Sequence[StoredEvent] = ()
     if not isinstance(config.head, NoHead):
         drawn = buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor)

@@ -69,6 +69,7 @@ class Trigger:
             return None
         if new_events >= self.events:
             return "count"
-        if now - self._waiting_since >= self._config.max_wait_s:
+        enough = new_events >= self._config.least_ratio * self.events
+        if enough and now - self._waiting_since >= self._config.max_wait_s:
             return "time"
         return None

@@ -95,7 +95,7 @@ def ids(events: Sequence[StoredEvent]) -> set[str]:
 
 def test_every_row_has_the_split_it_was_given(bench: Bench) -> None:
     bench.put(300, ["a", "b"])
-    job, rows = bench.freeze(strategies=[Asks(1000)])
+    job, rows = bench.freeze(strategies=[Asks(1000)], gate={"aside_ratio": 0})
     for name, split in {"new": "train", "refit": "train", "validation": "validation", "holdout": "holdout"}.items():
         assert rows[name]
         assert {event.split for event in rows[name]} == {split}
@@ -176,9 +176,27 @@ def test_holdout_is_half_recent_half_balanced(bench: Bench) -> None:
 
 def test_validation_is_bounded_to_the_newest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.put(300, ["a"])
-    everything = bench.freeze()[1]["validation"]
+    everything = bench.freeze(gate={"aside_ratio": 0})[1]["validation"]
     monkeypatch.setattr(freezing, "MAX_VALIDATION_ROWS", 10)
-    assert bench.freeze()[1]["validation"] == everything[-10:]
+    assert bench.freeze(gate={"aside_ratio": 0})[1]["validation"] == everything[-10:]
+
+
+def test_some_new_rows_judge_and_are_not_trained(bench: Bench) -> None:
+    # Given history with the texts of some new events, and too few rows to judge by
+    bench.put(100, ["a", "b"])
+    since = bench.buffer.reader.last_seq(TASK)
+    again = [arrival(f"again{i}", f"text number {i}", "a", offset=1000 + i) for i in range(100)]
+    bench.buffer.put(*again, *(arrival(f"n{i}", f"new {i}", "ab"[i % 2], offset=2000 + i) for i in range(200)))
+    # When a job is frozen
+    _, rows = bench.freeze(since=since, strategies=[Asks(1000)], gate={"aside_ratio": 0.25})
+    # Then rows of the new events stand among those of validation, and their texts are nowhere trained
+    aside = [event for event in rows["validation"] if event.split == "train"]
+    assert len(aside) > 20
+    assert all(event.seq > since for event in aside)
+    trained = {event.key for name in ("new", "pool") for event in rows[name]}
+    assert trained.isdisjoint(event.key for event in aside)
+    # And the fast head knows them
+    assert ids(aside) <= ids(rows["refit"])
 
 
 def test_the_same_content_freezes_the_same_job(bench: Bench) -> None:

@@ -7,7 +7,7 @@ import pytest
 from daemon.config.task import Trigger as TriggerConfig
 from daemon.update.trigger import LONGEST_COOLDOWN_S, Trigger
 
-CONFIG = TriggerConfig(min_events=100, first_ratio=1, max_wait_s=1000, cooldown_s=60, max_lag_records=50)
+CONFIG = TriggerConfig(min_events=100, first_ratio=1, least_ratio=0, max_wait_s=1000, cooldown_s=60, max_lag_records=50)
 
 
 class Clocks:
@@ -134,3 +134,12 @@ def test_the_wait_begins_with_the_first_event_after_an_update(clock: Clocks) -> 
     assert trigger.due(1, 0) is None
     clock.advance(1000)
     assert trigger.due(1, 0) == "time"
+
+
+def test_time_alone_starts_nothing_for_a_handful(clock: Clocks) -> None:
+    # Given a task that wants a fifth of its events at least, after two rejections
+    trigger = Trigger(CONFIG.model_copy(update={"least_ratio": 0.2}), clock, 0.0, 2)
+    trigger.due(1, 0)
+    clock.advance(1e6)
+    # When it has waited for very long, then with fewer than a fifth of the 400 that it waits for nothing starts
+    assert (trigger.due(79, 0), trigger.due(80, 0)) == (None, "time")
