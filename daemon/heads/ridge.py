@@ -3,7 +3,8 @@
 The sums G = Σ z zᵀ [d, d] and Q = Σ y zᵀ [C, d] are the primary data. From them P = (G + λI)⁻¹ and B = QP are
 solved once and then carried along (Plackett 1950; Sherman & Morrison 1950, Woodbury 1950 for blocks): with the
 block's rows Z, U = ZP and signs s (+1 enters, −1 leaves), P −= Uᵀ(diag(s) + UZᵀ)⁻¹U. One row costs about 4d²
-multiplications instead of d³/3; P and G take 4d² bytes each.
+multiplications instead of d³; P and G take 4d² bytes each. Rows are carried when B is asked for: where more than
+``CARRIED_AT_MOST`` have come since it was asked last, P is solved from the sums, which is cheaper then.
 
 Guarantees:
 
@@ -24,6 +25,8 @@ from torch import Tensor
 
 RESOLVE_EVERY = 20_000
 """Rows after which P and B are solved from the sums again."""
+CARRIED_AT_MOST = 1000
+"""Rows that are carried one block after another; about d/4 cost as much as solving."""
 _LEAVING_COUNTS = 50
 """So many times more than a row that enters: taking out magnifies rounding."""
 _ALONE = 0.9
@@ -46,6 +49,8 @@ class Ridge:
         self._inverse: Tensor | None = None
         self._solved = torch.zeros(0, width)
         self._rows_since = 0
+        self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
+        """Blocks that are in the sums and not yet in P and B."""
         self._empty = True
 
     @property
@@ -83,31 +88,35 @@ class Ridge:
         self._empty = False
         self._gram += gram
         self._cross += cross
-        self._inverse = None
+        self._forget()
 
     def learn(self, rows: Tensor, signs: Tensor, targets: Tensor) -> None:
         """``rows`` [k, d]; ``signs`` [k]: 1 enters, -1 leaves, 0 changes its class only; ``targets`` [k, C]: what
-        is added to each class's target, -1 for the class that it leaves."""
-        self._ready()
+        is added to each class's target, -1 for the class that it leaves. Kept until B is asked for: not to be
+        changed."""
+        if self._inverse is None and self._empty and not self._names:
+            self._inverse = torch.eye(self._width) / self.ridge
         self._empty = False
         self._waiting.append((rows, signs))
         if sum(len(waiting) for waiting, _ in self._waiting) >= _FOLD_ROWS:
             self.gram()
         self._cross.addmm_(targets.T, rows)
-        self._carry(rows, signs, targets)
         self._rows_since += len(rows) + _LEAVING_COUNTS * int((signs < 0).sum())
-        if self._rows_since >= RESOLVE_EVERY:
-            self.solve(self.ridge)
+        self._pending.append((rows, signs, targets))
+        if self._rows_since >= RESOLVE_EVERY or sum(len(block[0]) for block in self._pending) > CARRIED_AT_MOST:
+            self._forget()
 
     def name(self, classes: Sequence[int], rows: Tensor) -> None:
         """Extra rows [K, d], one for each of these classes, which have none yet."""
         if classes:
+            self._carry_pending()
             self._names.update(zip(classes, rows, strict=True))
             self._carry_names(classes, rows, 1.0)
 
     def unname(self, classes: Sequence[int]) -> None:
         """Take the extra rows of these classes out."""
         if classes:
+            self._carry_pending()
             self._carry_names(classes, torch.stack([self._names.pop(row) for row in classes]), -1.0)
 
     def solve(self, ridge: float) -> None:
@@ -116,6 +125,7 @@ class Ridge:
         self.ridge = ridge
         self._inverse = torch.cholesky_inverse(factor)
         self._solved = self.total_cross() @ self._inverse
+        self._pending.clear()
         self._rows_since = 0
 
     def factor(self, ridge: float) -> Tensor:
@@ -150,6 +160,16 @@ class Ridge:
                 self._inverse = torch.eye(self._width) / self.ridge
             else:
                 self.solve(self.ridge)
+        self._carry_pending()
+
+    def _carry_pending(self) -> None:
+        while self._inverse is not None and self._pending:
+            self._carry(*self._pending.pop(0))
+
+    def _forget(self) -> None:
+        """P and B are solved from the sums when they are asked for."""
+        self._inverse = None
+        self._pending.clear()
 
     def _carry_names(self, classes: Sequence[int], rows: Tensor, sign: float) -> None:
         if self._inverse is not None:
@@ -173,7 +193,7 @@ class Ridge:
             self._solved -= (self._solved @ active.T) @ gains
             projected = projected - (projected @ active.T) @ gains
             inverse.addmm_(mine.T, gains, alpha=-1.0)
-        self._solved += targets.T @ projected
+        self._solved[: targets.shape[1]] += targets.T @ projected
 
 
 def pack(square: Tensor) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from daemon.heads import ridge as ridges
 from daemon.heads.ridge import Ridge, pack, unpack
 
 WIDTH, CLASSES = 24, 3
@@ -46,6 +47,31 @@ def test_blocks_of_any_size_give_the_batch_solution(sizes: list[int]) -> None:
     torch.testing.assert_close(ridge.solved, batch(z, y, 0.1), atol=1e-3, rtol=1e-2)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_rows_and_names_may_wait_until_they_are_asked_for(asked: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a ridge that carries fifty rows at most, and classes and names that come between the rows
+    monkeypatch.setattr(ridges, "CARRIED_AT_MOST", 50)
+    z, y, ridge, names = rows(160), targets(160), Ridge(24, 0.1), rows(2, seed=5)
+    ridge.grow(2)
+    y[:20] = torch.eye(3)[torch.arange(20) % 2]
+    for start in range(0, 160, 20):
+        # When blocks come, and the weights are asked for after each, or at the end alone
+        ridge.learn(z[start : start + 20], torch.ones(20), y[start : start + 20, : ridge.classes])
+        if start == 0:
+            ridge.grow(3)
+            ridge.name([2], names[:1])
+        if start == 60:
+            ridge.name([0], names[1:])
+        if asked:
+            assert ridge.solved.shape == (3, 24)
+    ridge.unname([2])
+    # Then they are those of all of them at once
+    label = torch.tensor([[1.0, 0.0, 0.0]])
+    torch.testing.assert_close(
+        ridge.solved, batch(torch.cat([z, names[1:]]), torch.cat([y, label]), 0.1), atol=1e-3, rtol=1e-2
+    )
+
+
 @pytest.mark.parametrize("count", [3, 60])
 def test_rows_can_leave_and_change_their_class(count: int) -> None:
     # Given examples that were learnt
@@ -56,6 +82,7 @@ def test_rows_can_leave_and_change_their_class(count: int) -> None:
     moved = torch.tensor([[0.0, -1.0, 1.0]])
     ridge.learn(z[1:2], torch.tensor([0.0]), moved)
     # Then the weights are those of the others, with the class changed
+    y = y.clone()
     y[1] += moved[0]
     torch.testing.assert_close(ridge.solved, batch(z[1:], y[1:], 0.1), atol=1e-3, rtol=1e-2)
 
