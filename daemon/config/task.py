@@ -28,7 +28,7 @@ class LastLayersTune(Section):
     """The head and the last layers move."""
 
     kind: Literal["last_layers"] = "last_layers"
-    layers: Positive = 2
+    layers: Positive = 3
     """How many layers, counted from the last."""
 
 
@@ -235,7 +235,7 @@ class Gate(Section):
     """How much lower the candidate may be and still count as non-inferior."""
     old_classes_margin: Ratio = 0.03
     """The same on the classes that the champion's tuned head knew: each new class takes a little from them."""
-    min_gain_ratio: Ratio = 0.0
+    min_gain_ratio: Ratio = 0.005
     """How much better the candidate must be on validation and holdout rows to be promoted, such as 0.005; 0: it need
     only be as good. With ``insufficient: promote`` it is not asked."""
     class_rows: Annotated[int, Field(ge=10)] = 30

@@ -42,7 +42,7 @@ from daemon.update.eligible import Eligible
 from daemon.update.freeze import freeze
 from daemon.update.job import UpdateJob, read_result
 from daemon.update.judging import judge_attempt
-from daemon.update.trigger import Trigger
+from daemon.update.trigger import TRIGGERED, Trigger
 from daemon.update.verdict import Verdict
 
 log = structlog.get_logger(__name__)
@@ -137,7 +137,7 @@ class TaskLearner:
                 Split.TRAIN,
                 after_seq=self.standing.covered,
                 before_seq=self.fast.cursor,
-                limit=self.config.update.max_new_events,
+                limit=max(self.config.update.max_new_events, self._trigger.events),
             )
             counts = self._around.reader.stats(self.task).labels
             held = self.ledger.suspects.ids
@@ -237,11 +237,17 @@ class TaskLearner:
             reason=reason,
             created=a.clock.now(),
             seed=a.seed,
+            most_new=self._most_new(reason),
             windows=self.standing.windows,
             suspects=self.ledger.suspects.ids,
         )
         log.info("update_started", task=self.task, job=job_id, reason=reason, **job.counts)
         self._training = self._attempts(job)
+
+    def _most_new(self, reason: str) -> int:
+        """After a rejection an update that nobody asked for is a look: what is over joins the replay pool."""
+        most = self.config.update.max_new_events
+        return min(most, self.config.trigger.min_events) if self._trigger.looking and reason in TRIGGERED else most
 
     def _attempts(self, job: UpdateJob) -> Attempts:
         return Attempts(job, self.config.update, self._shelf, self._around.executor, self._around.clock)

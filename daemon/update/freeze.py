@@ -44,16 +44,18 @@ def freeze(
     reason: str,
     created: float,
     seed: int,
+    most_new: int | None = None,
     windows: Sequence[Window] = (),
     suspects: AbstractSet[str] = frozenset(),
 ) -> UpdateJob:
-    """Everything up to ``cursor`` that is eligible; what came after ``since_seq`` is new. ``windows``: labels
-    that a rollback left out; ``suspects``: ids of events whose label is held back.
+    """Everything up to ``cursor`` that is eligible; what came after ``since_seq`` is new, at most ``most_new`` of it
+    (None: ``update.max_new_events``). ``windows``: labels that a rollback left out; ``suspects``: ids of events whose
+    label is held back.
 
     Raises StoreFull where the disk has no room for the job and its candidate.
     """
     task = parent.meta.task
-    limit = config.update.max_new_events
+    limit = config.update.max_new_events if most_new is None else most_new
     eligible = Eligible(config.labels, schema, buffer.stats(task).labels, windows, suspects)
     taught = partial(_those, eligible.teaches)
     arrived = buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit)

@@ -10,6 +10,8 @@ from daemon.clock import Clock
 from daemon.config.task import Trigger as TriggerConfig
 
 LONGEST_COOLDOWN_S = 86_400.0
+TRIGGERED = ("count", "time")
+"""Reasons that nobody gave."""
 MOST_DOUBLINGS = 4
 """Of the events that an update waits for."""
 
@@ -44,6 +46,11 @@ class Trigger:
         """New events that start an update now."""
         wanted = self._config.min_events << min(self._rejections, MOST_DOUBLINGS)
         return max(1, round(wanted * self._config.first_ratio)) if self._first else wanted
+
+    @property
+    def looking(self) -> bool:
+        """The last update was rejected: the next one need only be large enough to show whether there is a gain."""
+        return self._rejections > 0
 
     def finished(self, *, rejected: bool) -> None:
         """A job has ended, whatever its verdict."""
