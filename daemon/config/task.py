@@ -198,7 +198,7 @@ class Training(Section):
     """Peak of the head's."""
     layer_decay_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each layer further from the top learns at so much of the rate of the one above it; 1: all alike."""
-    epochs: Positive = 4
+    epochs: Positive = 3
     """Passes over the new events."""
     batch_size: Positive = 32
     """New events of a step; strategies add theirs."""
@@ -229,15 +229,17 @@ class Gate(Section):
     """Where the holdout is too small to say: promote if not lower on validation and holdout together,
     never, or always."""
     aside_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.2
-    """Share of an update's new events that its training does not see, so that they can judge it: while holdout and
-    validation have fewer than twice ``min_rows`` rows, and ``insufficient`` is ``validation``."""
+    """Share of an update's new events that its training does not see, so that they can judge it: while fewer than three
+    times ``min_rows`` other rows can, and ``insufficient`` is ``validation``."""
     margin: Ratio = 0.01
     """How much lower the candidate may be and still count as non-inferior."""
     old_classes_margin: Ratio = 0.03
     """The same on the classes that the champion's tuned head knew: each new class takes a little from them."""
     min_gain_ratio: Ratio = 0.005
-    """How much better the candidate must be on validation and holdout rows to be promoted, such as 0.005; 0: it need
-    only be as good. With ``insufficient: promote`` it is not asked."""
+    """How much better the candidate must be on validation and holdout rows to be promoted: a swap costs every consumer
+    of the answers more than nothing. 0: it need only be as good. With ``insufficient: promote`` it is not asked."""
+    gain_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
+    """How sure it must be that the candidate is better at all, by the same bootstrap: few rows show gains by chance."""
     class_rows: Annotated[int, Field(ge=10)] = 30
     """A class with so many holdout rows is judged by itself."""
     class_margin: Ratio = 0.1
@@ -288,7 +290,7 @@ class TaskConfig(Section):
     """A task type: ``sequence``."""
     model: Model = Model()
     """The encoder."""
-    tune: Tune = LoraTune()
+    tune: Tune = LastLayersTune()
     """Which weights an update moves."""
     labels: Labels = Labels()
     """Which labels become classes."""

@@ -32,6 +32,11 @@ def trained_on(registry: Registry, task: str, event_ids: Sequence[str]) -> list[
     return [version for version in registry.versions(task) if np.isin(wanted, _read(version.path)).any()]
 
 
+def untrained(directory: Path) -> bool:
+    """Whether no update has led to the version in ``directory``: it is the base."""
+    return not (directory / LINEAGE).exists()
+
+
 def _read(directory: Path) -> NDArray[np.uint64]:
     path = directory / LINEAGE
     return np.frombuffer(path.read_bytes() if path.exists() else b"", _DIGEST)

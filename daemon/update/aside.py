@@ -1,8 +1,10 @@
-"""Rows for the gate while there are few: some of an update's new events that its training does not see.
+"""Rows for the gate while there are few: train events that an update's training does not see.
 
 Five in a hundred events are holdout and five validation, so that at 300 events some thirty rows judge a candidate: too
-few to tell a gain from chance. The fast heads are taken apart for these rows and put together again afterwards (their
-sums allow it), so nobody who is judged by them has learnt from them, and nothing is lost: later updates replay them.
+few to tell a gain from chance. While no encoder has moved yet, stored events that this update does not train judge as
+well; where that is not enough, a share of the new ones is kept from training. The fast heads are taken apart for these
+rows and put together again afterwards (their sums allow it), so nobody who is judged by them has learnt from them, and
+nothing is lost: later updates replay them.
 """
 
 from __future__ import annotations
@@ -17,15 +19,20 @@ from daemon.events import StoredEvent
 
 FEWEST = 100
 """New events below which none is set aside."""
-ENOUGH = 2
+ENOUGH = 3
 """So many times ``gate.min_rows`` rows are enough to judge by."""
 
 
-def set_aside(new: Sequence[StoredEvent], judged: int, config: Gate, seed: int) -> AbstractSet[bytes]:
-    """Keys of ``new`` events, each of one event alone. ``judged``: rows of holdout and validation that there are."""
-    if config.insufficient != "validation" or len(new) < FEWEST:
+def lacking(judged: int, config: Gate) -> int:
+    """Rows that are wanted beside those of holdout and validation."""
+    return max(0, ENOUGH * config.min_rows - judged) if config.insufficient == "validation" else 0
+
+
+def set_aside(new: Sequence[StoredEvent], wanted: int, config: Gate, seed: int) -> AbstractSet[bytes]:
+    """Keys of ``new`` events, each of one event alone; at most ``wanted`` and ``gate.aside_ratio`` of them."""
+    if len(new) < FEWEST:
         return frozenset()
-    wanted = min(round(config.aside_ratio * len(new)), ENOUGH * config.min_rows - judged)
+    wanted = min(round(config.aside_ratio * len(new)), wanted)
     times = Counter(event.key for event in new)
     left = {label: int(config.aside_ratio * count) for label, count in Counter(map(_class, new)).items()}
     keys: set[bytes] = set()

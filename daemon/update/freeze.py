@@ -14,10 +14,11 @@ from daemon.buffer.ports import BufferReader
 from daemon.config.task import NoHead, TaskConfig
 from daemon.errors import StoreFull
 from daemon.events import Split, StoredEvent
+from daemon.registry.lineage import untrained
 from daemon.registry.version import Version
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import standing
-from daemon.update.aside import set_aside
+from daemon.update.aside import lacking, set_aside
 from daemon.update.caps import capped
 from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
@@ -73,8 +74,14 @@ def freeze(
         taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * config.gate.max_rows)),
         config.gate.max_rows,
     )
-    aside = set_aside(new, len(holdout) + len(validation), config.gate, seed)
-    pool = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
+    pool: Sequence[StoredEvent] = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
+    wanted = lacking(len(holdout) + len(validation), config.gate)
+    if wanted and untrained(parent.path):
+        trained = {event.key for event in (*new, *pool)}
+        drawn = taught(buffer.sample(task, wanted + len(trained), balanced=False, seed=seed, before_seq=cursor))
+        validation += [event for event in drawn if event.key not in trained][:wanted]
+        wanted = lacking(len(holdout) + len(validation), config.gate)
+    aside = set_aside(new, wanted, config.gate, seed)
     validation += [event for event in new if event.key in aside]
     new, pool = ([event for event in events if event.key not in aside] for events in (new, pool))
     refit: Sequence[StoredEvent] = ()

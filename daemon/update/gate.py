@@ -7,8 +7,9 @@ Paired bootstrap (Efron 1979) over rows: the same resampled rows for both, one-s
 * ``old_classes``: the same, with a margin of its own, on rows whose class the champion's tuned head knew;
 * ``classes``: no class with rows enough has shown to lose more than its margin (:mod:`daemon.update.floors`);
 * ``negative_flips``: the share of rows that got worse is not above its maximum (Yan et al. 2021);
-* ``gain``: on validation and holdout rows the candidate is better by ``gate.min_gain_ratio``. Where it is not, the
-  verdict stays what it is, and nothing moves: a swap costs every consumer of the answers more than it brings.
+* ``gain``: on validation and holdout rows the candidate is better by ``gate.min_gain_ratio``, and with a probability of
+  ``gate.gain_confidence`` better at all. Where it is not, the verdict stays what it is, and nothing moves: a swap
+  costs every consumer of the answers more than it brings.
 
 The first two have three ends: the lower bound clears -margin (passed), the upper bound does not reach it
 (failed), or -margin lies between them: the holdout is too small to say. Then ``gate.insufficient`` decides,
@@ -115,9 +116,14 @@ class _Bench:
         if not len(both):
             return []
         difference = self.scale.difference(both)
-        enough = "enough" if difference >= least else "what is served is as good"
-        reason = f"gain: {difference:+.4f} on {len(both)} validation and holdout rows, {least:g} is asked: {enough}"
-        return [Check("gain", bool(difference >= least), difference - least, reason, conclusive=False)]
+        surely = float((self.scale.bootstrap(both, self.seed + 3) > 0).mean())
+        passed = bool(difference >= least and surely >= self.config.gain_confidence)
+        reason = (
+            f"gain: {difference:+.4f} on {len(both)} validation and holdout rows ({least:g} is asked), better with a "
+            f"probability of {surely:.2f} ({self.config.gain_confidence:g} is asked): "
+            + ("enough" if passed else "what is served is as good")
+        )
+        return [Check("gain", passed, difference - least, reason, conclusive=False)]
 
     def flips(self, pair: Pair) -> Check:
         worse = float((self.scale.direction * (self._each(pair.candidate) - self._each(pair.champion)) < 0).mean())

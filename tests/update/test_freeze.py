@@ -15,6 +15,7 @@ from daemon.config.models import BufferConfig
 from daemon.config.task import SplitConfig, TaskConfig
 from daemon.errors import StoreFull
 from daemon.events import StoredEvent
+from daemon.registry.lineage import LINEAGE
 from daemon.registry.version import Version, VersionMeta
 from daemon.tasks.schema import get_schema
 from daemon.update import freeze as freezing
@@ -181,12 +182,24 @@ def test_validation_is_bounded_to_the_newest(bench: Bench, monkeypatch: pytest.M
     assert bench.freeze(gate={"aside_ratio": 0})[1]["validation"] == everything[-10:]
 
 
+def test_while_no_encoder_has_moved_stored_rows_judge_too(bench: Bench) -> None:
+    # Given long history, and an update that trains a small part of it
+    bench.put(900, ["a", "b"])
+    _, rows = bench.freeze(strategies=[Asks(20)], update={"max_new_events": 50})
+    # Then rows that it does not train judge it, as many as are lacking
+    unseen = [event for event in rows["validation"] if event.split == "train"]
+    assert len(rows["validation"]) + len(rows["holdout"]) >= 300
+    assert {event.key for event in unseen}.isdisjoint(event.key for name in ("new", "pool") for event in rows[name])
+    assert len(rows["new"]) == 50
+
+
 def test_some_new_rows_judge_and_are_not_trained(bench: Bench) -> None:
-    # Given history with the texts of some new events, and too few rows to judge by
+    # Given a version that an update made, history with the texts of some new events, and too few rows to judge by
     bench.put(100, ["a", "b"])
     since = bench.buffer.reader.last_seq(TASK)
     again = [arrival(f"again{i}", f"text number {i}", "a", offset=1000 + i) for i in range(100)]
     bench.buffer.put(*again, *(arrival(f"n{i}", f"new {i}", "ab"[i % 2], offset=2000 + i) for i in range(200)))
+    (bench.parent.path / LINEAGE).write_bytes(b"")
     # When a job is frozen
     _, rows = bench.freeze(since=since, strategies=[Asks(1000)], gate={"aside_ratio": 0.25})
     # Then rows of the new events stand among those of validation, and their texts are nowhere trained

@@ -35,7 +35,7 @@ def decide(
         aggregate=aggregate,
         direction=direction,
         old_labels=frozenset({"old"}),
-        config=Gate(**{"resamples": 200, **config}),
+        config=Gate(**{"resamples": 200, "min_gain_ratio": 0.0, **config}),
         seed=seed,
     )
 
@@ -259,9 +259,21 @@ def test_where_a_gain_is_asked_for_an_equal_candidate_passes_and_nothing_moves(g
     # Then it is fit to be served, and served only where it is worth a swap
     assert (verdict.decision, verdict.promote) == ("pass", promoted)
     word = "enough" if promoted else "what is served is as good"
-    assert check(verdict, "gain").reason == (
-        f"gain: {gained / 1000:+.4f} on 1000 validation and holdout rows, 0.005 is asked: {word}"
+    reason = check(verdict, "gain").reason
+    assert reason.startswith(
+        f"gain: {gained / 1000:+.4f} on 1000 validation and holdout rows (0.005 is asked), better "
     )
+    assert reason.endswith(f"(0.8 is asked): {word}")
+
+
+@pytest.mark.parametrize(("won", "lost", "promoted"), [(2, 0, True), (6, 3, True), (5, 3, False), (12, 4, True)])
+def test_a_gain_on_few_rows_must_be_more_than_chance(won: int, lost: int, promoted: bool) -> None:
+    # Given a candidate that has some rows of 90 right where the champion is wrong, and the other way round
+    champion = np.concatenate([np.zeros(won), np.ones(lost), np.ones(90 - won - lost)])[:, None]
+    candidate = champion.copy()
+    candidate[: won + lost] = 1 - candidate[: won + lost]
+    # When it is judged, then it is promoted where chance explains it in less than a fifth of the cases
+    assert decide(champion, candidate, min_gain_ratio=0.005, max_negative_flip_ratio=0.1).promote is promoted
 
 
 def test_a_gain_is_not_asked_of_what_was_refuted_nor_under_the_policy_to_promote() -> None:
