@@ -83,7 +83,8 @@ def freeze(
         wanted = lacking(len(holdout) + len(validation), config.gate)
     aside = set_aside(new, wanted, config.gate, seed)
     validation += [event for event in new if event.key in aside]
-    new, pool = ([event for event in events if event.key not in aside] for events in (new, pool))
+    new = [event for event in new if event.key not in aside]
+    pool = [event for event in pool if event.key not in aside]
     refit: Sequence[StoredEvent] = ()
     if not isinstance(config.head, NoHead):
         drawn = buffer.sample(task, config.head.refit_max_events, balanced=True, seed=seed, before_seq=cursor)
