@@ -273,7 +273,7 @@ class TaskLearner:
         self._around.registry.record(
             "job_failed", self.task, None, who="retaind", why=why.error, time=now, details=details
         )
-        self._close(job, rejected=True, outcome=details)
+        self._close(job, rejected=None, outcome=details)
 
     def _judge(self, training: Attempts, attempt: Path) -> None:
         a, job = self._around, training.job
@@ -326,7 +326,7 @@ class TaskLearner:
         self._close(job, rejected=not (promote or verdict.promote), outcome={**details, "version": version})
         return True
 
-    def _close(self, job: UpdateJob, *, rejected: bool, outcome: Mapping[str, Any]) -> None:
+    def _close(self, job: UpdateJob, *, rejected: bool | None, outcome: Mapping[str, Any]) -> None:
         a = self._around
         self._shelf.finish(job.id, outcome)
         self._training = self._candidate = None

@@ -74,12 +74,12 @@ def freeze(
         taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * config.gate.max_rows)),
         config.gate.max_rows,
     )
-    pool: Sequence[StoredEvent] = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
+    pool = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
     wanted = lacking(len(holdout) + len(validation), config.gate)
     if wanted and untrained(parent.path):
         trained = {event.key for event in (*new, *pool)}
-        drawn = taught(buffer.sample(task, wanted + len(trained), balanced=False, seed=seed, before_seq=cursor))
-        validation += [event for event in drawn if event.key not in trained][:wanted]
+        stored = buffer.sample(task, wanted + len(trained), balanced=False, seed=seed, before_seq=cursor)
+        validation += [event for event in taught(stored) if event.key not in trained][:wanted]
         wanted = lacking(len(holdout) + len(validation), config.gate)
     aside = set_aside(new, wanted, config.gate, seed)
     validation += [event for event in new if event.key in aside]

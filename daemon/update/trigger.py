@@ -52,9 +52,10 @@ class Trigger:
         """The last update was rejected: the next one need only be large enough to show whether there is a gain."""
         return self._rejections > 0
 
-    def finished(self, *, rejected: bool) -> None:
-        """A job has ended, whatever its verdict."""
-        self._rejections = self._rejections + 1 if rejected else 0
+    def finished(self, *, rejected: bool | None) -> None:
+        """A job has ended; None: without a verdict, which tells nothing of a gain."""
+        if rejected is not None:
+            self._rejections = self._rejections + 1 if rejected else 0
         self._finished = self._clock.monotonic()
         self._waiting_since = None
         self._first = False

@@ -77,7 +77,11 @@ def test_the_events_that_are_waited_for_double_with_every_rejection(
     trigger = Trigger(CONFIG, clock, 0.0, rejections)
     assert trigger.due(events - 1, 0) is None
     assert trigger.due(events, 0) == "count"
-    # When the next one is promoted, it is as before
+    # When the next one fails without a verdict, nothing changes
+    trigger.finished(rejected=None)
+    clock.advance(1e6)
+    assert trigger.due(events - 1, 0) is None
+    # When it is promoted, it is as before
     trigger.finished(rejected=False)
     clock.advance(60)
     assert (trigger.due(99, 0), trigger.due(100, 0)) == (None, "count")
