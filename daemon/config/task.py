@@ -155,7 +155,7 @@ class Trigger(Section):
     """So much of ``min_events`` starts a task's first update: an encoder that must move should move early."""
     max_wait_s: Seconds = 3600
     """With fewer, an update starts after this long."""
-    least_ratio: Ratio = 0.2
+    least_ratio: Ratio = 0.4
     """With less than this share of the events that are waited for, none starts however long it takes (0: one event is
     enough)."""
     cooldown_s: Annotated[float, Field(ge=0)] = 60
