@@ -84,6 +84,10 @@ GAUGES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "outbox_bytes": ("Bytes of dead letters that wait for their topic.", ()),
     "outbox_letters": ("Dead letters that wait for their topic.", ()),
     "label_contradictions": ("Labels that contradicted another event's on the same normalised input.", ("task",)),
+    "prequential_error_ratio": (
+        "Share of labels that the fast head contradicted before learning them.",
+        ("task",),
+    ),
     "label_suspects": ("Labels that are held back.", ("task",)),
     "source_trust_ratio": ("Share of a source's labels that are no guesses.", ("task", "source")),
     "head_staleness_seconds": ("Age of the oldest label not yet in the answer.", ("task",)),

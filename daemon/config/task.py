@@ -153,6 +153,9 @@ class Trigger(Section):
     16 times as many."""
     first_ratio: Annotated[float, Field(gt=0, le=1)] = 0.6
     """So much of ``min_events`` starts a task's first update: an encoder that must move should move early."""
+    calm_ratio: Ratio = 0.12
+    """While the served fast head errs on less than this share of the labels that come (those of young classes aside),
+    an update after the first waits for 16 times as many: there the encoder need not move. 0: never."""
     max_wait_s: Seconds = 3600
     """With fewer, an update starts after this long."""
     least_ratio: Ratio = 0.4
@@ -238,7 +241,7 @@ class Gate(Section):
     min_gain_ratio: Ratio = 0.005
     """How much better the candidate must be on validation and holdout rows to be promoted: a swap costs every consumer
     of the answers more than nothing. 0: it need only be as good. With ``insufficient: promote`` it is not asked."""
-    gain_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.8
+    gain_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     """How sure it must be that the candidate is better at all, by the same bootstrap: few rows show gains by chance."""
     class_rows: Annotated[int, Field(ge=10)] = 30
     """A class with so many holdout rows is judged by itself."""

@@ -137,7 +137,7 @@ class TaskLearner:
                 Split.TRAIN,
                 after_seq=self.standing.covered,
                 before_seq=self.fast.cursor,
-                limit=max(self.config.update.max_new_events, self._trigger.events),
+                limit=max(self.config.update.max_new_events, self._trigger.events(self.ledger.errors.ratio)),
             )
             counts = self._around.reader.stats(self.task).labels
             held = self.ledger.suspects.ids
@@ -201,7 +201,7 @@ class TaskLearner:
             if self.standing.paused:
                 return False
             try:
-                reason = self._trigger.due(new, self._around.lag())
+                reason = self._trigger.due(new, self._around.lag(), self.ledger.errors.ratio)
             except StreamUnavailable as error:
                 log.warning("lag_unknown", task=self.task, error=str(error))
         if reason is None or now < self._not_before:

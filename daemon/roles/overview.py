@@ -58,6 +58,8 @@ def task_status(registry: Registry, reader: BufferReader | None, paths: StatePat
 def trust_samples(paths: StatePaths, task: str) -> Iterator[tuple[str, tuple[str, ...], float]]:
     """Gauges of one task's labels; of the sources those with most labels."""
     told = read_summary(paths.ledger(task))
+    if told["error"] is not None:
+        yield "prequential_error_ratio", (task,), float(told["error"])
     yield "label_suspects", (task,), float(told["suspects"])
     yield "label_contradictions", (task,), float(told["contradictions"])
     for source, row in islice(told["sources"].items(), SHOWN_SOURCES):

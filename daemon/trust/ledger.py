@@ -30,6 +30,7 @@ from daemon.durable import write_atomically
 from daemon.errors import StoreCorrupt
 from daemon.trust.belief import CONTRADICTED, SURE
 from daemon.trust.entries import Entries, Given
+from daemon.trust.errors import Errors
 from daemon.trust.finding import Finding
 from daemon.trust.inputs import Inputs, Twin
 from daemon.trust.sources import Sources, Trusted
@@ -56,6 +57,7 @@ class Ledger:
         self.revision = 0
         self.sources = Sources(config.floor_ratio)
         self.inputs = Inputs()
+        self.errors = Errors()
         self.suspects = Entries(config.max_suspects)
         self.cleared = Entries(WAITING)
         """Released and confirmed labels."""
@@ -117,6 +119,7 @@ class Ledger:
         if finding is None:
             self.young.put(given)
             return False
+        self.errors.see(finding.answer != given.label)
         self.sources.see(given.source, finding.place, finding.chance)
         if twin is not None and twin.source != given.source:
             self.sources.compare(given.source, twin.source, agree=False)
@@ -196,6 +199,7 @@ class Ledger:
         return {
             "suspects": len(self.suspects),
             "contradictions": self.inputs.contradictions,
+            "error": None if self.errors.ratio is None else round(self.errors.ratio, 4),
             "sources": {row.source or UNNAMED: _told(row) for row in self.sources.standing()},
         }
 
@@ -227,6 +231,7 @@ class Ledger:
             "summary": self.summary(),
             "sources": self.sources.dump(),
             "inputs": self.inputs.dump(),
+            "errors": self.errors.dump(),
             **{name: table.dump() for name, table in self._tables.items()},
         }
 
@@ -237,6 +242,7 @@ class Ledger:
         self.revision, self._releases = int(content["revision"]), int(content["releases"])
         self.sources.load(content["sources"])
         self.inputs.load(content["inputs"])
+        self.errors = Errors(**{name: float(value) for name, value in content["errors"].items()})
         for name, table in self._tables.items():
             table.load(content[name])
         self._saved = (self.cursor, self.revision, self._releases)
@@ -256,7 +262,7 @@ def read_summary(path: Path) -> Mapping[str, Any]:
     try:
         found: Mapping[str, Any] = orjson.loads(path.read_bytes())["summary"]
     except FileNotFoundError:
-        return {"suspects": 0, "contradictions": 0, "sources": {}}
+        return {"suspects": 0, "contradictions": 0, "error": None, "sources": {}}
     except (ValueError, TypeError, KeyError) as error:
         raise StoreCorrupt(f"{path}: not a ledger of labels ({error!r}); restore or delete it") from error
     return found

@@ -1,7 +1,8 @@
 """When an update starts: enough new events, or enough time, and rest in between.
 
 A rejection says that there was nothing to gain: each in a row doubles the events and the rest that the next update
-waits for, so that a stream on which the encoder need not move costs a few looks and not one for each 500 events.
+waits for, so that a stream on which the encoder need not move costs a few looks and not one for each 500 events. The
+same holds while what is served is hardly ever wrong.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ class Trigger:
             self._config.cooldown_s * 2.0 ** min(self._rejections, 64), max(LONGEST_COOLDOWN_S, self._config.cooldown_s)
         )
 
-    @property
-    def events(self) -> int:
-        """New events that start an update now."""
-        wanted = self._config.min_events << min(self._rejections, MOST_DOUBLINGS)
+    def events(self, error: float | None = None) -> int:
+        """New events that start an update now. ``error``: see :meth:`due`."""
+        calm = error is not None and error < self._config.calm_ratio and not self._first
+        wanted = self._config.min_events << (MOST_DOUBLINGS if calm else min(self._rejections, MOST_DOUBLINGS))
         return max(1, round(wanted * self._config.first_ratio)) if self._first else wanted
 
     @property
@@ -60,10 +61,11 @@ class Trigger:
         self._waiting_since = None
         self._first = False
 
-    def due(self, new_events: int, lag_records: int) -> str | None:
+    def due(self, new_events: int, lag_records: int, error: float | None = None) -> str | None:
         """``count`` or ``time`` where an update should start now.
 
-        ``new_events``: train events since the last finished job; ``lag_records``: how far ingest is behind.
+        ``new_events``: train events since the last finished job; ``lag_records``: how far ingest is behind; ``error``:
+        how often what is served was wrong lately, where that is known.
         """
         now = self._clock.monotonic()
         if new_events < 1:
@@ -75,9 +77,9 @@ class Trigger:
             return None
         if not self._first and now - self._finished < self.cooldown_s:
             return None
-        if new_events >= self.events:
+        if new_events >= self.events(error):
             return "count"
-        enough = new_events >= self._config.least_ratio * self.events
+        enough = new_events >= self._config.least_ratio * self.events(error)
         if enough and now - self._waiting_since >= self._config.max_wait_s:
             return "time"
         return None

@@ -147,3 +147,15 @@ def test_time_alone_starts_nothing_for_a_handful(clock: Clocks) -> None:
     clock.advance(1e6)
     # When it has waited for very long, then with fewer than a fifth of the 400 that it waits for nothing starts
     assert (trigger.due(79, 0), trigger.due(80, 0)) == (None, "time")
+
+
+@pytest.mark.parametrize(("error", "events"), [(None, 100), (0.2, 100), (0.12, 100), (0.11, 1600), (0.0, 1600)])
+def test_while_hardly_anything_is_wrong_updates_after_the_first_wait(
+    clock: Clocks, error: float | None, events: int
+) -> None:
+    # Given a task whose last update was promoted
+    trigger = Trigger(CONFIG, clock, 0.0, 0)
+    assert trigger.due(events - 1, 0, error) is None
+    assert trigger.due(events, 0, error) == "count"
+    # And one that had none yet, which does not wait
+    assert Trigger(CONFIG, clock, None, 0).due(100, 0, error) == "count"
