@@ -33,7 +33,10 @@ def status(options: Options) -> None:
         "state_dir": str(rooms.paths.root),
         "processes": json.loads(run.read_text()).get("pids", {}) if run.exists() else {},
         "ingest": ingest_status(rooms.paths, reader),
-        "tasks": {name: task_status(rooms.registry, reader, rooms.paths, name) for name in rooms.config.tasks},
+        "tasks": {
+            name: task_status(rooms.registry, reader, rooms.paths, name, task.trigger)
+            for name, task in rooms.config.tasks.items()
+        },
     }
     options.emit(document, text_of(document))
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from daemon.buffer.ports import BufferReader
 from daemon.config.paths import StatePaths
+from daemon.config.task import Trigger
 from daemon.heads.store import state_cursor
 from daemon.registry.diff import verdict_of
 from daemon.registry.version import Alias, Registry, Version
 from daemon.roles.standing import standing
 from daemon.trust.ledger import read_summary
+from daemon.update.trigger import events_needed
 
 SHOWN_SOURCES = 20
 """Sources that have a gauge of their own."""
@@ -36,9 +38,11 @@ def version_row(registry: Registry, version: Version) -> dict[str, Any]:
     }
 
 
-def task_status(registry: Registry, reader: BufferReader | None, paths: StatePaths, task: str) -> dict[str, Any]:
-    """Where one task stands."""
-    now = standing(registry, task)
+def task_status(
+    registry: Registry, reader: BufferReader | None, paths: StatePaths, task: str, trigger: Trigger
+) -> dict[str, Any]:
+    """Where one task stands. ``update_after_events``: how many new train events start the next update."""
+    now, labels = standing(registry, task), read_summary(paths.ledger(task))
     champion = registry.alias(task, "champion")
     stats = asdict(reader.stats(task)) if reader is not None else None
     return {
@@ -50,8 +54,9 @@ def task_status(registry: Registry, reader: BufferReader | None, paths: StatePat
         "held": now.held,
         "paused": now.paused,
         "rejections": now.rejections,
+        "update_after_events": events_needed(trigger, now.finished is None, now.rejections, labels["error"]),
         "buffer": stats,
-        "labels": read_summary(paths.ledger(task)),
+        "labels": labels,
     }
 
 

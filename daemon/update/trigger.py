@@ -17,6 +17,13 @@ MOST_DOUBLINGS = 4
 """Of the events that an update waits for."""
 
 
+def events_needed(config: TriggerConfig, first: bool, rejections: int, error: float | None) -> int:
+    """New train events that start an update. ``first``: none has finished yet; the others as in :class:`Trigger`."""
+    calm = error is not None and error < config.calm_ratio and not first
+    wanted = config.min_events << (MOST_DOUBLINGS if calm else min(rejections, MOST_DOUBLINGS))
+    return max(1, round(wanted * config.first_ratio)) if first else wanted
+
+
 class Trigger:
     """Decides; starts nothing.
 
@@ -44,9 +51,7 @@ class Trigger:
 
     def events(self, error: float | None = None) -> int:
         """New events that start an update now. ``error``: see :meth:`due`."""
-        calm = error is not None and error < self._config.calm_ratio and not self._first
-        wanted = self._config.min_events << (MOST_DOUBLINGS if calm else min(self._rejections, MOST_DOUBLINGS))
-        return max(1, round(wanted * self._config.first_ratio)) if self._first else wanted
+        return events_needed(self._config, self._first, self._rejections, error)
 
     @property
     def looking(self) -> bool:
