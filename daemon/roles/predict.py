@@ -21,7 +21,7 @@ import orjson
 import structlog
 
 from daemon.clock import Clock
-from daemon.errors import DecodeError, Rebalanced, StreamUnavailable
+from daemon.errors import DecodeError, Rebalanced, RecordRefused, StreamUnavailable
 from daemon.events import Event, Op
 from daemon.observe import NullObserver, Observer
 from daemon.roles.probe import probe_time
@@ -68,7 +68,7 @@ class RequestLoop:
             except Rebalanced as error:
                 log.info("rebalanced", error=str(error))
                 self._placed.clear()
-            except StreamUnavailable as error:
+            except (StreamUnavailable, RecordRefused) as error:  # a refusal is the topic's: somebody must mend it
                 self._say(str(error))
                 self._placed.clear()
                 stop.wait(RETRY_S)
