@@ -7,7 +7,7 @@ import torch
 
 from daemon.bench import update_cost
 
-LIGHT = {"training": {"epochs": 1}, "tune": {"kind": "head"}}
+LIGHT = {"training": {"epochs": 1}, "tune": {"kind": "head"}, "gate": {"insufficient": "promote"}}
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ WORDS: Mapping[str, Sequence[str]] = {
 }
 SMALL: Mapping[str, Any] = {
     "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.001, "head_learning_rate": 0.05},
+    "tune": {"kind": "lora"},
     "head": {"kind": "none"},
     "strategies": [{"name": "replay"}],
 }
