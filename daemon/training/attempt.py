@@ -96,8 +96,11 @@ class Attempt:
                 after = Contestant(model, state, None, counts)
                 scores = {
                     f"{split}_{who}": side.answer(self._rows[split], encoder, progress)
-                    for split in ("validation", "holdout")
-                    for who, side in (("champion", before), ("candidate", after))
+                    for who, side, splits in (
+                        ("champion", before, ("holdout", "validation")),  # as it is served, before rows leave it
+                        ("candidate", after, ("validation", "holdout")),  # validation chooses its blend
+                    )
+                    for split in splits
                 }
             with progress.phase("save"):
                 save_tuned(model, config.tune, version)

@@ -1,7 +1,7 @@
 """Champion and candidate answer the same rows, each as it would be served: tuned head and fast head, blended.
 
 Rows that were set aside for the judgement (train rows among those of validation) are members of the fast heads: they
-are taken out before they are answered, and put in again.
+are taken out before they are answered, and put in again. A head may choose its ridge anew without them.
 """
 
 from __future__ import annotations
