@@ -26,7 +26,15 @@ def settings(bootstrap: str, topic: MakeTopic, **kafka: Any) -> dict[str, Any]:
             "outputs": outputs,
             "kafka": {"bootstrap_servers": [bootstrap], "group_id": labelled, "session_timeout_s": 6, **kafka},
         },
-        "tasks": {"support": {"type": "sequence", "trigger": {"min_events": 100000}}},
+        "tasks": {
+            "support": {
+                "type": "sequence",
+                "tune": {"kind": "head"},
+                "training": {"epochs": 1},
+                "trigger": {"min_events": 100000},
+                "gate": {"insufficient": "promote"},
+            }
+        },
     }
 
 
@@ -82,6 +90,38 @@ def test_given_kafka_when_events_and_requests_come_then_each_is_stored_and_answe
     assert dict(letter.headers)["__connect.errors.topic"] == names["in"].encode()
     assert letter.value == b"{poison"
     daemon.wait(lambda: _lag(daemon) == {0.0}, 10, "no lag")
+    assert daemon.stop() == 0, daemon.tail()
+
+
+@pytest.mark.slow
+def test_given_kafka_when_a_version_is_promoted_and_rolled_back_then_its_topic_says_so(
+    tmp_path: Path, made: list[Daemon], kafka: str, topics: Topics, topic: MakeTopic
+) -> None:
+    # Given a daemon on Kafka that has learnt some labels
+    config = settings(kafka, topic)
+    values, keys = keyed(events(40))
+    topics.produce(config["stream"]["inputs"][0]["topic"], values, keys=keys)
+    daemon = Daemon(tmp_path, **config)
+    made.append(daemon)
+    daemon.start().ready()
+    daemon.wait(lambda: daemon.get("/v1/buffer")["last_seq"]["support"] >= 40, 60, "stored")
+
+    # When an update is asked for, and its version is rolled back
+    def told() -> list[dict[str, Any]]:
+        stored = topics.read(config["stream"]["outputs"]["versions"])
+        assert {record.key for record in stored} <= {b"support"}
+        return [orjson.loads(record.value or b"") for record in stored]
+
+    daemon.cli("train-now", "--why", "test")
+    daemon.wait(lambda: [body["kind"] for body in told()] == ["promoted"], 120, "the promotion told")
+    daemon.cli("rollback", "--why", "worse on Mondays")
+    daemon.wait(lambda: len(told()) == 2, 30, "the rollback told")
+
+    # Then consumers know which version answers, and why
+    promoted, rolled_back = told()
+    assert (promoted["task"], promoted["version"], promoted["promoted"]) == ("support", "000002", True)
+    assert (rolled_back["kind"], rolled_back["version"]) == ("rolled_back", "000001")
+    assert (rolled_back["before"], rolled_back["why"]) == ("000002", "worse on Mondays")
     assert daemon.stop() == 0, daemon.tail()
 
 
