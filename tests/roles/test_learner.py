@@ -86,7 +86,7 @@ class Bench:
                 "tune": {"kind": "head"},
                 "head": {"kind": "ncm", "layers": 1},
                 "training": {"epochs": 1},
-                "trigger": {"min_events": 6, "first_ratio": 1, "cooldown_s": 0},
+                "trigger": {"min_events": 6, "first_ratio": 1, "calm_ratio": 0, "cooldown_s": 0},
                 "gate": {"insufficient": "promote"},
             }
         )
