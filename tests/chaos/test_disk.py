@@ -47,7 +47,7 @@ def everything(daemon: Daemon, acknowledged: list[str]) -> None:
 def test_a_full_disk_refuses_new_events_answers_on_and_goes_on_when_there_is_room(
     tmp_path: Path, make_daemon: Make, rng: random.Random
 ) -> None:
-    with mounted(tmp_path / "state", "48m") as disk:
+    with mounted(tmp_path / "state", "200m") as disk:
         # Given a daemon that answers
         daemon, acknowledged = make_daemon(**QUIET).start().ready(), list[str]()
         offer(daemon, 40, acknowledged)
@@ -79,7 +79,7 @@ def test_a_full_disk_refuses_new_events_answers_on_and_goes_on_when_there_is_roo
 def test_on_a_disk_that_is_full_already_the_daemon_says_so_and_leaves_the_state_alone(
     tmp_path: Path, make_daemon: Make, rng: random.Random
 ) -> None:
-    with mounted(tmp_path / "state", "48m") as disk:
+    with mounted(tmp_path / "state", "200m") as disk:
         # Given state, and a disk that has filled up while the daemon was down
         daemon, acknowledged = make_daemon(**QUIET).start().ready(), list[str]()
         offer(daemon, rng.randint(20, 60), acknowledged)
@@ -103,7 +103,7 @@ def test_on_a_disk_that_is_full_already_the_daemon_says_so_and_leaves_the_state_
 def test_a_read_only_state_directory_is_refused_by_name_and_left_alone(
     tmp_path: Path, make_daemon: Make, rng: random.Random
 ) -> None:
-    with mounted(tmp_path / "state", "48m") as disk:
+    with mounted(tmp_path / "state", "200m") as disk:
         # Given state, on a disk that is mounted read-only since
         daemon, acknowledged = make_daemon(**QUIET).start().ready(), list[str]()
         offer(daemon, rng.randint(20, 60), acknowledged)
