@@ -229,7 +229,7 @@ class Gate(Section):
     """At most so many holdout rows are judged, half recent and half balanced over classes: more cost CPU at each
     update and tell smaller differences."""
     insufficient: Literal["validation", "reject", "promote"] = "validation"
-    """Where the holdout is too small to say: promote if not lower on validation and holdout together,
+    """Where the holdout is too small to say: promote if not lower on all rows kept from training,
     never, or always."""
     aside_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.2
     """Share of an update's new events that its training does not see, so that they can judge it: while fewer than three
@@ -239,7 +239,7 @@ class Gate(Section):
     old_classes_margin: Ratio = 0.03
     """The same on the classes that the champion's tuned head knew: each new class takes a little from them."""
     min_gain_ratio: Ratio = 0.005
-    """How much better the candidate must be on validation and holdout rows to be promoted: a swap costs every consumer
+    """How much better the candidate must be on all rows kept from training to be promoted: a swap costs every consumer
     of the answers more than nothing. 0: it need only be as good. With ``insufficient: promote`` it is not asked."""
     gain_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     """How sure it must be that the candidate is better at all, by the same bootstrap: few rows show gains by chance."""
@@ -277,7 +277,7 @@ class SplitConfig(Section):
     by: Annotated[str, Field(pattern=r"^(input|attributes\..+)$")] = "input"
     """``input``, or ``attributes.NAME`` so that one customer is never on both sides."""
     validation_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.05
-    """Share kept for early stopping and blending."""
+    """Share kept for early stopping and blending; its rows tell the gate of a gain too."""
     holdout_ratio: Annotated[float, Field(ge=0, le=0.5)] = 0.05
     """Share kept for the gate."""
     min_train_rows: Annotated[int, Field(ge=0)] = 10

@@ -24,7 +24,7 @@ ENOUGH = 3
 
 
 def lacking(judged: int, config: Gate) -> int:
-    """Rows that are wanted beside those of holdout and validation."""
+    """Rows that are wanted beside the ``judged`` ones of holdout and validation."""
     return max(0, ENOUGH * config.min_rows - judged) if config.insufficient == "validation" else 0
 
 

@@ -7,9 +7,12 @@ Paired bootstrap (Efron 1979) over rows: the same resampled rows for both, one-s
 * ``old_classes``: the same, with a margin of its own, on rows whose class the champion's tuned head knew;
 * ``classes``: no class with rows enough has shown to lose more than its margin (:mod:`daemon.update.floors`);
 * ``negative_flips``: the share of rows that got worse is not above its maximum (Yan et al. 2021);
-* ``gain``: on validation and holdout rows the candidate is better by ``gate.min_gain_ratio``, and with a probability of
+* ``gain``: on all rows kept from training the candidate is better by ``gate.min_gain_ratio``, and with a probability of
   ``gate.gain_confidence`` better at all. Where it is not, the verdict stays what it is, and nothing moves: a swap
   costs every consumer of the answers more than it brings.
+
+*Rows kept from training* are those of the holdout, those of validation, and train rows that the update leaves out and
+that both fast heads give up for the judgement (:mod:`daemon.update.aside`).
 
 The first two have three ends: the lower bound clears -margin (passed), the upper bound does not reach it
 (failed), or -margin lies between them: the holdout is too small to say. Then ``gate.insufficient`` decides,
@@ -41,8 +44,8 @@ def judge(
     config: Gate,
     seed: int,
 ) -> Verdict:
-    """``validation`` is looked at only where the holdout is too small to say. ``direction``: 1 where more is
-    better, else -1."""
+    """``validation``: the other rows kept from training; they tell of the gain, and decide where the holdout is too
+    small to say. ``direction``: 1 where more is better, else -1."""
     scale = Scale(aggregate, direction, config.resamples)
     bench = _Bench(scale, config, seed)
     before, after = aggregate(holdout.champion), aggregate(holdout.candidate)
@@ -98,16 +101,16 @@ class _Bench:
         return self.by_policy(name, holdout + validation, unsure, allowance=allowance)
 
     def by_policy(self, name: str, both: Pair, why: str, *, allowance: float) -> Check:
-        """``both``: validation and holdout rows; the candidate may be lower by ``allowance`` on them."""
+        """``both``: all rows kept from training; the candidate may be lower by ``allowance`` on them."""
         made = Check(name, self.config.insufficient == "promote", 0.0, "", conclusive=False)
         if self.config.insufficient != "validation":
             return replace(made, reason=f"{why}: gate.insufficient is {self.config.insufficient}")
         if not len(both):
-            return replace(made, reason=f"{why} and no validation rows: nothing to judge by")
+            return replace(made, reason=f"{why} and no other row kept from training: nothing to judge by")
         difference = self.scale.difference(both)
         passed = bool(difference >= -allowance)
         word = f"{'not ' if passed else ''}lower" + (f" by more than {allowance:g}" if allowance else "")
-        reason = f"{why}: {word} on {len(both)} validation and holdout rows ({difference:+.4f})"
+        reason = f"{why}: {word} on {len(both)} rows kept from training ({difference:+.4f})"
         return replace(made, passed=passed, margin=difference + allowance, reason=reason)
 
     def gain(self, both: Pair) -> list[Check]:
@@ -119,7 +122,7 @@ class _Bench:
         surely = float((self.scale.bootstrap(both, self.seed + 3) > 0).mean())
         passed = bool(difference >= least and surely >= self.config.gain_confidence)
         reason = (
-            f"gain: {difference:+.4f} on {len(both)} validation and holdout rows ({least:g} is asked), better with a "
+            f"gain: {difference:+.4f} on {len(both)} rows kept from training ({least:g} is asked), better with a "
             f"probability of {surely:.2f} ({self.config.gain_confidence:g} is asked): "
             + ("enough" if passed else "what is served is as good")
         )

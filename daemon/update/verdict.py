@@ -11,7 +11,8 @@ Decision = Literal["pass", "fail", "insufficient"]
 @dataclass(frozen=True, slots=True)
 class Check:
     """``margin``: how far the measured value is on the right side of its bound (negative: failed).
-    ``conclusive`` False: the rows were too few, ``gate.insufficient`` decided."""
+    ``conclusive`` False: it refutes nothing; the rows were too few and ``gate.insufficient`` decided, or it asks
+    whether there is a gain."""
 
     name: str
     passed: bool

@@ -260,9 +260,7 @@ def test_where_a_gain_is_asked_for_an_equal_candidate_passes_and_nothing_moves(g
     assert (verdict.decision, verdict.promote) == ("pass", promoted)
     word = "enough" if promoted else "what is served is as good"
     reason = check(verdict, "gain").reason
-    assert reason.startswith(
-        f"gain: {gained / 1000:+.4f} on 1000 validation and holdout rows (0.005 is asked), better "
-    )
+    assert reason.startswith(f"gain: {gained / 1000:+.4f} on 1000 rows kept from training (0.005 is asked), better ")
     assert reason.endswith(f"(0.9 is asked): {word}")
 
 
