@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import Future
-from typing import Any, cast
 
 import orjson
 import pytest
 
 from daemon.config.decoders import JsonDecoder
 from daemon.errors import RecordRefused, StreamUnavailable
-from daemon.events import Input
 from daemon.roles import predict
-from daemon.roles.predict import RequestLoop
-from daemon.serving.predictor import Predictor
-from daemon.stream.decoders import get_decoder
-from daemon.stream.delivery import AtLeastOnce
 from daemon.stream.ports import OutRecord
-from daemon.tasks.schema import get_schema
-from daemon.testing import FakeClock, MemoryBroker, MemorySink, MemorySource
-
-
-class Echo:
-    def submit(self, task: str, inputs: Sequence[Input], top_k: int, *, block: bool) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result([{"label": value.text} for value in inputs])
-        return future
+from daemon.testing import MemoryBroker, MemorySink
+from tests.roles.echo import echo_loop
 
 
 class Refusing(MemorySink):
@@ -51,17 +36,7 @@ def test_answers_wait_until_their_topic_takes_them(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(predict, "RETRY_S", 0.01)
     broker, stop = MemoryBroker(), threading.Event()
     broker.append([OutRecord("in", orjson.dumps({"id": "a", "text": "x", "time": "2026-11-23T10:00:00Z"}))])
-    source = MemorySource(broker, ["in"], "g")
-    loop = RequestLoop(
-        source,
-        AtLeastOnce(source, Refusing(broker, error, stop)),
-        cast(Predictor, Echo()),
-        {"in": get_decoder(JsonDecoder(), default_task="support")},
-        {"support": get_schema("sequence")},
-        FakeClock(),
-        "out",
-        5,
-    )
+    loop = echo_loop(broker, Refusing(broker, error, stop), JsonDecoder())
     # When the role runs, then it does not end, and the request is answered in the end
     loop.run(stop)
     assert orjson.loads(broker.records("out")[-1].value or b"")["label"] == "x"

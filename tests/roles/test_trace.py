@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 from daemon.config.decoders import CloudEventsDecoder
-from daemon.events import Input
-from daemon.roles.predict import RequestLoop
-from daemon.serving.predictor import Predictor
-from daemon.stream.decoders import get_decoder
-from daemon.stream.delivery import AtLeastOnce
 from daemon.stream.ports import OutRecord
-from daemon.tasks.schema import get_schema
-from daemon.testing import FakeClock, MemoryBroker, MemorySink, MemorySource
+from daemon.testing import MemoryBroker, MemorySink
+from tests.roles.echo import echo_loop
 
 PARENT = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 REQUEST: Mapping[str, Any] = {"id": "a", "text": "x", "time": "2026-11-23T10:00:00Z"}
-
-
-class Echo:
-    def submit(self, task: str, inputs: Sequence[Input], top_k: int, *, block: bool) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result([{"label": value.text} for value in inputs])
-        return future
 
 
 def test_a_prediction_carries_the_trace_of_its_request() -> None:
@@ -41,19 +28,8 @@ def test_a_prediction_carries_the_trace_of_its_request() -> None:
             OutRecord("in", orjson.dumps(envelope)),
         ]
     )
-    source = MemorySource(broker, ["in"], "g")
-    loop = RequestLoop(
-        source,
-        AtLeastOnce(source, MemorySink(broker)),
-        cast(Predictor, Echo()),
-        {"in": get_decoder(CloudEventsDecoder(), default_task="support")},
-        {"support": get_schema("sequence")},
-        FakeClock(),
-        "out",
-        5,
-    )
     # When they are answered
-    loop.step(0.0)
+    echo_loop(broker, MemorySink(broker), CloudEventsDecoder()).step(0.0)
     # Then each answer has the trace of its own request, and nothing else
     parent = ("traceparent", PARENT)
     carried = [record.headers for record in broker.records("out")]

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, cast
 
 from daemon.clock import SystemClock
 from daemon.config.stream import Stream
@@ -19,21 +16,12 @@ from daemon.errors import RetaindError
 from daemon.launch import stop_on_signals
 from daemon.logs import configure_logs
 from daemon.roles.predict import RequestLoop
-from daemon.serving.predictor import Predictor
 from daemon.stream.decoders import get_decoder
 from daemon.stream.ends import KafkaEnds
 from daemon.tasks.schema import get_schema
+from tests.roles.echo import echo
 
 STARTED = "a signal is heard from now on"
-
-
-class Echo:
-    """Answers a text with itself."""
-
-    def submit(self, task: str, inputs: Sequence[Any], top_k: int, *, block: bool) -> Future[Any]:
-        future: Future[Any] = Future()
-        future.set_result([{"label": value.text} for value in inputs])
-        return future
 
 
 class Slow(SystemClock):
@@ -54,7 +42,7 @@ def main(stream: Stream) -> None:
     loop = RequestLoop(
         source,
         ends.delivery(source, "predict"),
-        cast(Predictor, Echo()),
+        echo(),
         {topic: get_decoder(default_task="support") for topic in topics},
         {"support": get_schema("sequence")},
         Slow(),
