@@ -11,7 +11,7 @@ import torch
 
 from daemon.testing import FakeClock
 from tests.models.bases import tiny
-from tests.roles.test_learner import Bench
+from tests.roles.bench import Bench
 
 pytestmark = pytest.mark.chaos
 

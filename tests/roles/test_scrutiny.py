@@ -21,8 +21,7 @@ from daemon.roles.learner import TaskLearner
 from daemon.serving.served import ServedModel
 from daemon.update.job import read_rows
 from tests.buffer.support import TASK, arrival, delete, retract
-from tests.models.bases import tiny
-from tests.roles.test_learner import Bench
+from tests.roles.bench import Bench
 
 CLASSES = ("a", "b", "c", "d")
 WRONG_EVERY = 4
@@ -94,13 +93,6 @@ class Scene(Bench):
 
     def sums(self) -> Mapping[str, NDArray[Any]]:
         return {name: array for name, array in self.state.tensors().items() if name in ("sums", "counts")}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    directory = tmp_path_factory.mktemp("base")
-    tiny(directory)
-    return str(directory)
 
 
 @pytest.fixture
