@@ -19,7 +19,8 @@ from daemon.app import Rooms, make_ingest, make_learner
 from daemon.backtest import report
 from daemon.backtest.holdout import Holdout, Part, Units
 from daemon.backtest.points import Points, seen
-from daemon.backtest.prequential import CHUNK, Prequential, Recalling
+from daemon.backtest.prequential import CHUNK, Prequential, score
+from daemon.backtest.remembering import Remembering
 from daemon.config.models import Config
 from daemon.errors import ConfigError, StoreFull
 from daemon.events import Event
@@ -148,10 +149,9 @@ class Backtest:
         fast = self._learner.fast
         labelled = [event for event, _ in chunk if event.input is not None and event.label is not None]
         if labelled:
-            if not isinstance(fast.served, Recalling):
-                fast.served = Recalling(fast.served)
-            units = fast.served.score(fast.answering(), labelled, self._layers)
-            prequential.add(units, self._model.aggregate)
+            if not isinstance(fast.served, Remembering):
+                fast.served = Remembering(fast.served)
+            prequential.add(score(fast.served, fast.answering(), labelled, self._layers), self._model.aggregate)
         for event, line in chunk:
             if event.time is not None:
                 self._clock.set(max(event.time, self._clock.now()))

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from daemon.events import Event, Input
+from daemon.backtest.remembering import Remembering
+from daemon.events import Event
 from daemon.serving.served import ServedModel
 
 CHUNK = 16
@@ -34,35 +34,13 @@ class Prequential:
             self.curve.append((self.seen, round(aggregate(recent), 4)))
 
 
-class Recalling(ServedModel):
-    """A served model that remembers the features of the events it has just answered: folding these does not
-    encode them again."""
-
-    def __init__(self, served: ServedModel) -> None:
-        super().__init__(
-            served.version,
-            served.model,
-            served.tokenizer,
-            served.weights,
-            served.blend,
-            served.task,
-            served.quick,
-            served.recheck_odds,
-        )
-        self._layers = 0
-        self._recent: dict[Input, NDArray[np.float32]] = {}
-
-    def score(self, answering: ServedModel, events: Sequence[Event], layers: int) -> np.ndarray[Any, Any]:
-        """Unit scores [N, k] of labelled events, by a model of this version. ``layers``: the HeadState's."""
-        rows = [(event.input, event.label) for event in events if event.input is not None and event.label is not None]
-        examples = answering.encode_rows(rows)
-        outputs = self.encoded(examples, layers)
-        self._layers = layers
-        self._recent = dict(zip((value for value, _ in rows), outputs.features, strict=True))
-        return answering.task.unit_scores(answering.from_outputs(outputs), [example.target for example in examples])
-
-    def features(self, inputs: Sequence[Input], layers: int | None = None) -> NDArray[np.float32]:
-        """As of any served model."""
-        if inputs and layers and layers == self._layers and all(value in self._recent for value in inputs):
-            return np.stack([self._recent[value] for value in inputs])
-        return super().features(inputs, layers)
+def score(served: Remembering, answering: ServedModel, events: Sequence[Event], layers: int) -> np.ndarray[Any, Any]:
+    """Unit scores [N, k] of labelled events by ``answering``, a model of the version ``served``. Afterwards that
+    one knows their features alone (of ``layers`` layers, the HeadState's): folding them does not encode them again."""
+    rows = [(event.input, event.label) for event in events if event.input is not None and event.label is not None]
+    examples = answering.encode_rows(rows)
+    outputs = served.encoded(examples, layers)
+    served.known.clear()
+    if layers:
+        served.keep((value for value, _ in rows), layers, outputs.features)
+    return answering.task.unit_scores(answering.from_outputs(outputs), [example.target for example in examples])

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from daemon.app import Rooms, make_learner
 from daemon.backtest import read_events
+from daemon.backtest.remembering import Features, Remembering
 from daemon.bench.learning.plan import Plan
 from daemon.bench.model import CPU, TASK
 from daemon.bench.result import document, shown
@@ -30,12 +30,10 @@ from daemon.buffer.ports import Arrival
 from daemon.config.models import Config
 from daemon.errors import ConfigError
 from daemon.events import Event, Input, Origin
-from daemon.serving.served import ServedModel
 from daemon.tasks.schema import input_key
 
 OWN, QUICK_OWN, OWN_HOLDOUT = 4000, 1500, 1000
 FOLD_AT_ONCE = 64
-Floats = NDArray[np.float32]
 Labels = Sequence[str | None]
 ON: Mapping[str, Any] = {"quarantine": True}
 OFF: Mapping[str, Any] = {"quarantine": False}
@@ -111,7 +109,7 @@ class Stage:
 
     def __init__(self, stream: Sequence[Text], holdout: Sequence[Text], task: Mapping[str, Any]) -> None:
         self._stream, self._holdout, self._task = stream, holdout, task
-        self._known: dict[Input, Floats] = {}
+        self._known: Features = {}
 
     def config(self, trust: Mapping[str, Any], state: Path) -> Config:
         task = {**self._task, "trust": {**self._task.get("trust", {}), **trust}}
@@ -149,19 +147,6 @@ class Stage:
         value, at = self._stream[number].input, float(number)
         event = Event(str(number), TASK, time=at, input=value, label=label, source=source(number, seed))
         return Arrival(event, Origin(TASK, 0, number), at, input_key(rooms.schemas[TASK], value))
-
-
-class Remembering(ServedModel):
-    """Encodes each input once."""
-
-    def __init__(self, served: ServedModel, known: dict[Input, Floats]) -> None:
-        super().__init__(served.version, served.model, served.tokenizer, None, served.blend, served.task)
-        self._known = known
-
-    def features(self, inputs: Sequence[Input], layers: int | None = None) -> Floats:
-        new = [value for value in dict.fromkeys(inputs) if value not in self._known]
-        self._known.update(zip(new, super().features(new, layers), strict=True))
-        return np.stack([self._known[value] for value in inputs]) if inputs else super().features([], layers)
 
 
 def read(path: Path) -> list[Text]:
