@@ -11,7 +11,8 @@ Guarantees:
 2. A label is judged once, when it is first folded; that of a class which was young then, once more when it has
    grown. While a source's trust falls, what it said before is held back too.
 3. Each change is judged once: those up to ``cursor`` have been, whoever folds them again.
-4. Memory is bounded: every table has its largest size. Where no more suspects fit, labels are let in again.
+4. Memory is bounded: every table has its largest size. Where no more suspects fit, further labels count. Whatever
+   is let in at once is remembered until HeadStates have it.
 5. The file is replaced atomically. One that lags behind a HeadState judges less, one that is ahead nothing twice.
 """
 
@@ -28,7 +29,7 @@ import structlog
 from daemon.config.task import Trust
 from daemon.durable import write_atomically
 from daemon.errors import StoreCorrupt
-from daemon.trust.belief import CONTRADICTED, SURE
+from daemon.trust.belief import CONTRADICTED, SURE, Floats
 from daemon.trust.entries import Entries, Given
 from daemon.trust.errors import Errors
 from daemon.trust.finding import Finding
@@ -59,8 +60,8 @@ class Ledger:
         self.inputs = Inputs()
         self.errors = Errors()
         self.suspects = Entries(config.max_suspects)
-        self.cleared = Entries(WAITING)
-        """Released and confirmed labels."""
+        self.cleared = Entries(max(WAITING, config.max_suspects))
+        """Released and confirmed labels: HeadStates that lack them take them in."""
         self.young = Entries(WAITING)
         self._contradicted = Entries(WAITING)
         self._releases = 0
@@ -130,7 +131,7 @@ class Ledger:
     def _hold_or_note(self, given: Given) -> bool:
         if given.place < CONTRADICTED:
             return False
-        if not self._suspicious(given):
+        if not self._suspicious(given, self.sources.wrong(given.source)):
             self._contradicted.put(given)
             return False
         if self.suspects.full:
@@ -139,22 +140,22 @@ class Ledger:
         self.suspects.put(given)
         return True
 
-    def _suspicious(self, given: Given) -> bool:
-        wrong = self.sources.wrong(given.source) if self.config.quarantine else None
-        return wrong is not None and float(wrong[given.place]) > self.config.suspect_ratio
+    def _suspicious(self, given: Given, wrong: Floats | None) -> bool:
+        """``wrong``: :meth:`Sources.wrong` of its source."""
+        return self.config.quarantine and wrong is not None and float(wrong[given.place]) > self.config.suspect_ratio
 
     # -- looking again ----------------------------------------------------------------------------
 
     def accuse(self) -> int:
         """Hold back what sources said before they were distrusted; returns how many labels."""
-        if not self.config.quarantine or self.suspects.full or not len(self._contradicted):
+        if not self.config.quarantine or self.suspects.full:
             return 0
-        wrong = {row.source: self.sources.wrong(row.source) for row in self._contradicted}
+        wrong = {source: self.sources.wrong(source) for source in {row.source for row in self._contradicted}}
         found = 0
         for row in self._contradicted:
-            odds = wrong[row.source]
-            if odds is not None and float(odds[row.place]) > self.config.suspect_ratio and not self.suspects.full:
+            if self._suspicious(row, wrong[row.source]) and not self.suspects.full:
                 self._contradicted.pop(row.id)
+                self.suspects.put(row)
                 self._move_out(row)
                 found += 1
         return found
@@ -164,10 +165,10 @@ class Ledger:
         self.young.pop(given.id)
         self.sources.see(given.source, finding.place, finding.chance)
         if self._hold_or_note(_with(given, finding)):
-            self._move_out(_with(given, finding))
+            self._move_out(given)
 
     def _move_out(self, given: Given) -> None:
-        self.suspects.put(given)
+        """A label that stood is held back now: HeadStates have to give it up."""
         self.inputs.forget(given.key, given.id)
         self.revision += 1
 

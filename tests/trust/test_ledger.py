@@ -112,6 +112,19 @@ def test_given_a_release_when_obeyed_then_it_counts_once_and_the_source_is_trust
     assert not story.ledger.suspects.ids & set(ids)
 
 
+def test_given_many_releases_at_once_then_none_is_forgotten_before_heads_have_it(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given more suspects than tables of other kinds hold
+    monkeypatch.setattr("daemon.trust.ledger.WAITING", 10)
+    ledger = Ledger(story.ledger.path, Trust(max_suspects=40))
+    for number in range(40):
+        ledger.suspects.put(label(number, "careless"))
+    # When all are released, then heads can take every one of them in again
+    assert ledger.obey([[f"e{number}" for number in range(40)]]) == 40
+    assert len(ledger.cleared) == 40
+
+
 def test_given_a_full_quarantine_then_labels_are_let_in(tmp_path: Path) -> None:
     story = Story(tmp_path / "support.json", max_suspects=3)
     story.goes_on()
