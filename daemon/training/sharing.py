@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from daemon.config.task import FullTune, HeadTune, LastLayersTune, LoraTune, NoHead, TaskConfig
+from daemon.config.task import NoHead, TaskConfig
 from daemon.errors import ConfigError
 from daemon.models.encoder import Encoder
 from daemon.models.prefix import Prefix
 from daemon.models.tuning import layer_stack
-
-Tune = HeadTune | LastLayersTune | LoraTune | FullTune
 
 
 def share_prefix(candidate: Encoder, champion: Encoder, config: TaskConfig) -> int:
@@ -24,7 +22,7 @@ def share_prefix(candidate: Encoder, champion: Encoder, config: TaskConfig) -> i
     except ConfigError:
         return 0
     deepest = 1 if isinstance(config.head, NoHead) else config.head.layers
-    depth = min(len(layers) - moving(config.tune, len(layers)), len(layers) + 1 - deepest)
+    depth = min(_still(candidate, layers), len(layers) + 1 - deepest)
     if depth < 1 or config.training.dropout_ratio or candidate.peft is not None or not candidate.packed:
         return 0
     prefix = Prefix(depth)
@@ -35,11 +33,12 @@ def share_prefix(candidate: Encoder, champion: Encoder, config: TaskConfig) -> i
     return depth
 
 
-def moving(tune: Tune, layers: int) -> int:
-    """How many of an encoder's layers, counted from the last, an update moves."""
-    if isinstance(tune, LastLayersTune):
-        return tune.layers
-    return 0 if isinstance(tune, HeadTune) else layers
+def _still(encoder: Encoder, layers: Sequence[nn.Module]) -> int:
+    """How many of its lowest layers have no weight that moves, nor has anything below them."""
+    depth = 0
+    while depth < len(layers) and not any(weights.requires_grad for weights in layers[depth].parameters()):
+        depth += 1
+    return 0 if any(weights.requires_grad for weights in _below(encoder, depth)) else depth
 
 
 def _below(encoder: Encoder, depth: int) -> Sequence[Tensor]:
