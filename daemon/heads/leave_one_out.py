@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 LEAST, MOST = 2.0**-8, 2.0**3
 """Bounds of the ridge."""
@@ -25,6 +28,28 @@ class Choice:
     ridge: float
     temperature: float
     loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """The sample: ``projected`` [N, d] with ``targets`` [N], columns of ``cross`` [d, C] = Σzyᵀ. What the ridge gives
+    a class counts as f · ``boost`` + ``offsets`` [N, C], both as they are without the example itself."""
+
+    projected: Tensor
+    cross: Tensor
+    targets: NDArray[np.int64]
+    boost: NDArray[Any]
+    offsets: NDArray[Any]
+
+    def judge(self, ridge: float, factor: Tensor) -> Choice:
+        """``factor`` [d, d]: Cholesky's, of Σzzᵀ + ridge·I."""
+        half = torch.linalg.solve_triangular(factor, self.projected.T, upper=False)
+        leverage = half.square().sum(0)
+        fitted = self.projected @ torch.cholesky_solve(self.cross, factor)
+        own = torch.from_numpy(self.targets)[:, None]
+        left = fitted.scatter_add(1, own, -leverage[:, None]) / (1 - leverage).clamp_min(1e-6)[:, None]
+        temperature, loss = best_temperature(left.numpy() * self.boost + self.offsets, self.targets)
+        return Choice(ridge, temperature, loss)
 
 
 def best_temperature(scores: NDArray[np.float32], targets: NDArray[np.int64]) -> tuple[float, float]:

@@ -5,9 +5,9 @@ date exactly (:mod:`daemon.heads.ridge`). A class answers with
 
     s_c = { b_c·z · (1 + a/n_c) + [cos(x, S_c) − mean over classes] / (1 + n_c/3) } / (1 + a/n̄),   p = softmax(T·s),
 
-n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c: plain ridge starves young classes;
-both terms fade as they grow. λ and T come from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 128
-members, whenever their number has doubled, and when many have left: among wrong labels λ is larger.
+n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c (:mod:`daemon.heads.lift`). λ and T come
+from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 128 members, whenever their number has doubled,
+and when many have left: among wrong labels λ is larger.
 
 Guarantees:
 
@@ -19,7 +19,7 @@ Guarantees:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daemon.heads.classes import ClassState, softmax, unit
-from daemon.heads.leave_one_out import LEAST, Choice, best_temperature, climb
+from daemon.heads.classes import ClassState, unit
+from daemon.heads.leave_one_out import LEAST, Choice, LeftOut, climb
+from daemon.heads.lift import Lift
 from daemon.heads.members import KEY_BYTES
 from daemon.heads.ports import Array
-from daemon.heads.projection import Projection, projection
+from daemon.heads.ranpac_weights import RanpacOptions, RanpacWeights, last_layer
 from daemon.heads.ridge import Ridge, pack, unpack
 from daemon.heads.sample import Sample
 
@@ -43,84 +44,8 @@ FEWEST_LEFT = 65
 OVERSHOT = 2.0
 """So many times too large is the ridge with the lowest leave-one-out loss: on three streams, at 250 to 3,500 events,
 new texts were answered best with about half of it."""
-_NEAR = 3.0
-"""Examples at which the cosine to the class's mean has half its weight."""
 _BLOCK = 64
 """Examples folded at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class RanpacOptions:
-    """As in config ``head: {kind: ranpac}``."""
-
-    layers: int
-    width: int
-    ridge: float
-    young_events: float
-    sample_events: int
-    seed: int
-
-    @classmethod
-    def of(cls, options: Mapping[str, Any]) -> RanpacOptions:
-        return cls(
-            int(options["layers"]),
-            int(options["width"]),
-            float(options["ridge"]),
-            float(options["young_events"]),
-            int(options["sample_events"]),
-            int(options["seed"]),
-        )
-
-
-class RanpacWeights:
-    """``solved`` [C, d] on the projected features and ``near`` [C, H] on the last layer's. Immutable."""
-
-    kind = "ranpac"
-
-    def __init__(
-        self,
-        cursor: int,
-        labels: tuple[str, ...],
-        solved: Array,
-        near: Array,
-        temperature: float,
-        features: int,
-        options: RanpacOptions,
-    ) -> None:
-        if solved.shape != (len(labels), options.width) or len(near) != len(labels):
-            raise ValueError(f"solved: shape {solved.shape}; {len(labels)} labels need [{len(labels)}, width]")
-        if not (np.isfinite(solved).all() and np.isfinite(near).all()):
-            raise ValueError("solved: not finite")
-        self.cursor = cursor
-        self.labels = labels
-        self.layers = options.layers
-        self._features = features
-        self._options = options
-        self._solved, self._near = solved, near
-        self._temperature = temperature
-
-    def probabilities(self, features: Array) -> Array:
-        """[B, D] features -> [B, C]. Raises ValueError for another width than those that were folded."""
-        if not self.labels:
-            return np.zeros((len(features), 0), np.float32)
-        if features.ndim != 2 or features.shape[1] != self._features:
-            raise ValueError(f"features: shape {features.shape}; this head needs [B, {self._features}]")
-        features = unit(features.astype(np.float32, copy=False))
-        project = _projection(self._options, self._features)
-        scores = (project(torch.from_numpy(features)) @ torch.from_numpy(self._solved).T).numpy()
-        return softmax(self._temperature * (scores + _last(features, self.layers) @ self._near.T))
-
-    def tensors(self) -> Mapping[str, NDArray[Any]]:
-        return {"solved": self._solved, "near": self._near}
-
-    def metadata(self) -> Mapping[str, Any]:
-        return {
-            "cursor": self.cursor,
-            "labels": list(self.labels),
-            "temperature": self._temperature,
-            "features": self._features,
-            **asdict(self._options),
-        }
 
 
 class RanpacState(ClassState):
@@ -159,7 +84,7 @@ class RanpacState(ClassState):
             labels = tuple(label for label in labels if counts_as_class(label, int(self._counts[self._rows[label]])))
         rows = [self._rows[label] for label in labels]
         near = self._near(rows)
-        boost = torch.from_numpy(self._boost(self._counts[rows]) / self._usual()).float()
+        boost = torch.from_numpy(self._lift().ridge(self._counts[rows])).float()
         solved = (self._ridge.solved[rows] * boost[:, None]).numpy()
         return RanpacWeights(self.cursor, labels, solved, near, self._temperature, self._width, self._chosen)
 
@@ -177,7 +102,7 @@ class RanpacState(ClassState):
         self._ridge.grow(rows)
 
     def _move(self, key: bytes, vector: Array, old: int | None, new: int | None) -> None:
-        last = _last(unit(vector)[None], self.layers)[0]
+        last = last_layer(unit(vector)[None], self.layers)[0]
         if old is not None:
             self._sums[old] = self._sums[old] - last if self._counts[old] else 0.0
         if new is None:
@@ -255,17 +180,10 @@ class RanpacState(ClassState):
         self._in = dict(names)
 
     def _project(self, vectors: Array) -> Tensor:
-        return _projection(self._chosen, self._width)(torch.from_numpy(unit(vectors)))
+        return self._chosen.projection(self._width)(torch.from_numpy(unit(vectors)))
 
-    def _boost(self, counts: NDArray[Any]) -> NDArray[Any]:
-        """1 + a/n."""
-        return np.asarray(1 + self._chosen.young_events / np.maximum(counts, 1))
-
-    def _usual(self) -> float:
-        """The boost of a class of average size: scores are divided by it, so that one temperature suits them while
-        all classes grow."""
-        classes = int((self._counts > 0).sum())
-        return float(self._boost(np.array(len(self._members) / max(1, classes))))
+    def _lift(self) -> Lift:
+        return Lift.of(self._chosen.young_events, self._counts, len(self._members))
 
     def _means(self, rows: list[int]) -> NDArray[np.float64]:
         """Sums of last-layer features with the names in them [C, H]."""
@@ -273,13 +191,13 @@ class RanpacState(ClassState):
         sums = self._sums[rows]
         for place, row in enumerate(rows):
             if row in names:
-                sums[place] += _last(unit(names[row])[None], self.layers)[0]
+                sums[place] += last_layer(unit(names[row])[None], self.layers)[0]
         return sums
 
     def _near(self, rows: list[int]) -> Array:
         means = unit(self._means(rows))
         centred = means - means.mean(axis=0, keepdims=True) if rows else means
-        return np.asarray(centred / (1 + self._counts[rows] / _NEAR)[:, None] / self._usual(), np.float32)
+        return np.asarray(self._lift().near(centred, self._counts[rows][:, None]), np.float32)
 
     # -- choosing ---------------------------------------------------------------------------------
 
@@ -291,30 +209,18 @@ class RanpacState(ClassState):
         rows = [row for row in range(len(self._counts)) if self._answers(row)]
         column = {row: place for place, row in enumerate(rows)}
         targets = np.array([column[self._members.label(key)] for key in keys], np.int64)  # type: ignore[index]
-        projected = self._project(vectors)
-        last = _last(unit(vectors), self.layers)
-        boost, others = self._boost(self._counts[rows])[None].repeat(len(keys), 0), self._counts[rows][targets] - 1
+        last, lift = last_layer(unit(vectors), self.layers), self._lift()
+        boost, others = lift.ridge(self._counts[rows])[None].repeat(len(keys), 0), self._counts[rows][targets] - 1
         offsets = last @ self._near(rows).T
         mine = np.arange(len(keys)), targets
-        boost[mine] = self._boost(others)
-        boost /= self._usual()
+        boost[mine] = lift.ridge(others)
         without = unit(self._means(rows)[targets] - last)
         centre = unit(self._means(rows)).mean(axis=0)
-        offsets[mine] = ((without - centre) * last).sum(axis=1) / (1 + others / _NEAR) / self._usual()
-
-        cross = self._ridge.total_cross()[rows].T
+        offsets[mine] = lift.near(((without - centre) * last).sum(axis=1), others)
+        out = LeftOut(self._project(vectors), self._ridge.total_cross()[rows].T, targets, boost, offsets)
 
         def judge(ridge: float) -> Choice:
-            factor = self._ridge.factor(ridge)
-            half = torch.linalg.solve_triangular(factor, projected.T, upper=False)
-            leverage = half.square().sum(0)
-            solved = torch.cholesky_solve(cross, factor)
-            fitted = projected @ solved
-            own = torch.from_numpy(targets)[:, None]
-            left = fitted.scatter_add(1, own, -leverage[:, None]) / (1 - leverage).clamp_min(1e-6)[:, None]
-            scores = left.numpy() * boost + offsets
-            temperature, loss = best_temperature(scores, targets)
-            return Choice(ridge, temperature, loss)
+            return out.judge(ridge, self._ridge.factor(ridge))
 
         best = judge(max(LEAST, climb(self._ridge.ridge, judge).ridge / OVERSHOT))
         self._temperature = best.temperature
@@ -341,12 +247,3 @@ class RanpacKind:
             int(metadata["features"]),
             RanpacOptions.of(metadata),
         )
-
-
-def _projection(options: RanpacOptions, features: int) -> Projection:
-    return projection(options.seed, features, options.width, options.layers)
-
-
-def _last(features: NDArray[Any], layers: int) -> NDArray[Any]:
-    """[B, D] -> [B, D / layers], the last layer's, of length 1."""
-    return unit(features[:, -(features.shape[1] // layers) :])

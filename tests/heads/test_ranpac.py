@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from daemon.config.task import RanpacHead
+from daemon.config.head import RanpacHead
 from daemon.heads import store as head_store
 from daemon.heads.projection import projection
-from daemon.heads.ranpac import FIRST_CHOICE, RanpacKind, RanpacState, RanpacWeights
+from daemon.heads.ranpac import FIRST_CHOICE, RanpacKind, RanpacState
+from daemon.heads.ranpac_weights import RanpacWeights
 from tests.heads.contract import LABELS, WIDTH, HeadContract, features, key, same
 
 OPTIONS = {**RanpacHead().model_dump(mode="json"), "width": 100, "layers": 3}
