@@ -13,7 +13,9 @@ import torch
 from torch import nn
 
 from daemon.bench.texts import SUBJECTS, Text, texts
-from daemon.config.task import HeadTune, LastLayersTune, Model, NcmHead
+from daemon.config.head import NcmHead
+from daemon.config.task import Model
+from daemon.config.tune import HeadTune, LastLayersTune
 from daemon.events import Input
 from daemon.heads.ncm import NcmState
 from daemon.heads.store import save_weights

@@ -24,11 +24,12 @@ from daemon.bench.peers import classifier
 from daemon.bench.result import document, interleave, median
 from daemon.bench.texts import texts
 from daemon.clock import SystemClock
-from daemon.config.task import FullTune, HeadTune, LastLayersTune, LoraTune, Model, Training
+from daemon.config.task import Model, Training
+from daemon.config.tune import FullTune, HeadTune, LastLayersTune, LoraTune, Tune
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder, quiet
 from daemon.models.tuned import TunedModel
-from daemon.models.tuning import Tune, apply_tuning
+from daemon.models.tuning import apply_tuning
 from daemon.tasks import get_task
 from daemon.training.context import LoopContext
 from daemon.training.loop import Loop, steps_in

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from daemon.config.head import Head, RanpacHead
 from daemon.config.section import Device, Name, Positive, Ratio, Seconds, Section
+from daemon.config.tune import LastLayersTune, Tune
 
 
 class Model(Section):
@@ -16,45 +18,6 @@ class Model(Section):
     """Expected SHA-256 of model.safetensors; verified at load where it is given (always for the default)."""
     max_tokens: Annotated[int, Field(ge=8, le=8192)] = 128
     """Longer texts are cut."""
-
-
-class HeadTune(Section):
-    """Only the head moves."""
-
-    kind: Literal["head"] = "head"
-
-
-class LastLayersTune(Section):
-    """The head and the last layers move."""
-
-    kind: Literal["last_layers"] = "last_layers"
-    layers: Positive = 3
-    """How many layers, counted from the last."""
-
-
-class LoraTune(Section):
-    """Low-rank adapters (Hu et al. 2021) and the head."""
-
-    kind: Literal["lora"] = "lora"
-    rank: Annotated[int, Field(ge=1, le=512)] = 8
-    """r of the decomposition."""
-    alpha: Annotated[float, Field(gt=0)] = 16
-    """Scaling: alpha / rank."""
-    dropout_ratio: Ratio = 0.0
-    """Dropout before the adapter."""
-    targets: list[str] = Field(default=[])
-    """Names of the linear layers; empty: every linear layer of the encoder."""
-
-
-class FullTune(Section):
-    """Everything moves but the word embeddings (unless ``embeddings``)."""
-
-    kind: Literal["full"] = "full"
-    embeddings: bool = False
-    """Train the word embeddings too."""
-
-
-Tune = Annotated[HeadTune | LastLayersTune | LoraTune | FullTune, Field(discriminator="kind")]
 
 
 class Labels(Section):
@@ -71,68 +34,6 @@ class Labels(Section):
     """A further label goes to the dead-letter topic."""
     min_count: Positive = 3
     """Train events of a new label (the fast head: of different texts) before it counts, when ``quarantine``."""
-
-
-class NoHead(Section):
-    """No fast head: the fine-tuned head answers alone."""
-
-    kind: Literal["none"] = "none"
-
-
-class NcmHead(Section):
-    """Nearest class mean on the encoder's features (Mensink et al. 2013)."""
-
-    kind: Literal["ncm"] = "ncm"
-    layers: Positive = 3
-    """How many of the last layers make the features."""
-    temperature: Annotated[float, Field(gt=0)] = 20.0
-    """Probabilities are softmax(temperature x cosine)."""
-    names: bool = True
-    """A class's first example is its label's own words (``card_lost``: "card lost"), or its description."""
-    refit_max_events: Positive = 4_000
-    """At most so many stored events, balanced over classes, are re-encoded after an update."""
-
-
-class SldaHead(Section):
-    """Streaming linear discriminant analysis (Hayes & Kanan 2020): class means and one covariance."""
-
-    kind: Literal["slda"] = "slda"
-    layers: Positive = 3
-    """How many of the last layers make the features."""
-    shrinkage_ratio: Annotated[float, Field(gt=0, le=1)] = 0.1
-    """How far the covariance is drawn towards its mean variance."""
-    temperature: Annotated[float, Field(gt=0)] = 1.0
-    """Probabilities are softmax(temperature x discriminant)."""
-    names: bool = True
-    """A class's first example is its label's own words, or its description."""
-    refit_max_events: Positive = 4_000
-    """At most so many stored events, balanced over classes, are re-encoded after an update."""
-
-
-class RanpacHead(Section):
-    """Ridge regression on a wide random projection of the features, exact and recursive (RanPAC, McDonnell et
-    al. 2023). Memory in learner and trainer: 8 x width² bytes (128 MB at 4,000); a snapshot is half of that."""
-
-    kind: Literal["ranpac"] = "ranpac"
-    layers: Positive = 3
-    """How many of the last layers make the features."""
-    width: Annotated[int, Field(ge=100, le=10_000)] = 4_000
-    """Of the projection; one label costs time in proportion to its square."""
-    ridge: Annotated[float, Field(gt=0, le=8)] = 0.03
-    """λ until 128 events have come; then it is chosen by leave-one-out, again with each doubling."""
-    young_events: Annotated[float, Field(ge=0)] = 10.0
-    """a of the factor 1 + a/n that lifts a class with n events; 0: none."""
-    sample_events: Annotated[int, Field(ge=50, le=5_000)] = 500
-    """Events that choose the ridge and the temperature."""
-    seed: Annotated[int, Field(ge=0)] = 0
-    """Of the projection."""
-    names: bool = True
-    """A class's first example is its label's own words (``card_lost``: "card lost"), or its description."""
-    refit_max_events: Positive = 4_000
-    """At most so many stored events, balanced over classes, are re-encoded after an update."""
-
-
-Head = Annotated[NoHead | NcmHead | SldaHead | RanpacHead, Field(discriminator="kind")]
 
 
 class StrategyRef(BaseModel):

@@ -12,8 +12,9 @@ import apsw
 import psutil
 
 from daemon.buffer.schema import open_to_read
+from daemon.config.head import NoHead
 from daemon.config.signature import compare_signature
-from daemon.config.task import NoHead, TaskConfig
+from daemon.config.task import TaskConfig
 from daemon.doctor.finding import Patient
 from daemon.finding import Finding
 from daemon.registry.history import History

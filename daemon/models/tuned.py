@@ -13,12 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from daemon.config.task import Model
+from daemon.config.tune import Tune
 from daemon.errors import VersionCorrupt
 from daemon.models.base import BaseFiles, resolve_base
 from daemon.models.encoder import Encoder
 from daemon.models.rows import Rows
 from daemon.models.tokens import Tokenizer
-from daemon.models.tuning import Tune, load_delta, save_delta
+from daemon.models.tuning import load_delta, save_delta
 from daemon.tasks import get_task
 from daemon.tasks.base import Task
 from strategies.base import Example, Outputs

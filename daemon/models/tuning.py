@@ -10,11 +10,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from daemon.config.task import FullTune, HeadTune, LastLayersTune, LoraTune
+from daemon.config.tune import Tune
 from daemon.errors import ConfigError, VersionCorrupt
 from daemon.models.encoder import Encoder, quiet
 
-Tune = HeadTune | LastLayersTune | LoraTune | FullTune
 WEIGHTS = "weights.safetensors"
 ADAPTER = "adapter"
 

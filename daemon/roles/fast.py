@@ -24,8 +24,9 @@ import structlog
 import torch
 
 from daemon.buffer.ports import BufferReader
+from daemon.config.head import NoHead
 from daemon.config.paths import StatePaths
-from daemon.config.task import NoHead, TaskConfig
+from daemon.config.task import TaskConfig
 from daemon.durable import write_atomically
 from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import get_head

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from daemon.config.task import NoHead, TaskConfig
+from daemon.config.head import NoHead
+from daemon.config.task import TaskConfig
 from daemon.events import Input, StoredEvent
 from daemon.heads import get_head
 from daemon.heads.blend import align, fit_blend

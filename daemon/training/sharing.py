@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from daemon.config.task import NoHead, TaskConfig
+from daemon.config.head import NoHead
+from daemon.config.task import TaskConfig
 from daemon.errors import ConfigError
 from daemon.models.encoder import Encoder
 from daemon.models.prefix import Prefix

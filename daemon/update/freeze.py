@@ -11,7 +11,8 @@ from pathlib import Path
 import orjson
 
 from daemon.buffer.ports import BufferReader
-from daemon.config.task import NoHead, TaskConfig
+from daemon.config.head import NoHead
+from daemon.config.task import TaskConfig
 from daemon.errors import StoreFull
 from daemon.events import Split, StoredEvent
 from daemon.registry.lineage import untrained

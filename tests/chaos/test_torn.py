@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from daemon.config.task import HeadTune
+from daemon.config.tune import HeadTune
 from daemon.events import Input
 from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel, save_tuned

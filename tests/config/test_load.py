@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from daemon.config.head import NoHead
 from daemon.config.load import Loaded, load
-from daemon.config.task import FullTune, LastLayersTune, LoraTune, NoHead
+from daemon.config.tune import FullTune, LastLayersTune, LoraTune
 from daemon.errors import ConfigError
 
 TASK = "tasks: {support: {}}\n"

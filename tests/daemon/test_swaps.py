@@ -13,14 +13,15 @@ from typing import Any
 import pytest
 import torch
 
-from daemon.config.task import FullTune, LastLayersTune, Model
+from daemon.config.task import Model
+from daemon.config.tune import FullTune, LastLayersTune, Tune
 from daemon.events import Input
 from daemon.heads.ncm import NcmState
 from daemon.heads.store import save_weights
 from daemon.models.base import BaseFiles, resolve_base
 from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel, save_tuned
-from daemon.models.tuning import Tune, apply_tuning
+from daemon.models.tuning import apply_tuning
 from daemon.registry.store import FileRegistry
 from daemon.registry.version import VersionMeta
 from daemon.serving.predictor import Predictor

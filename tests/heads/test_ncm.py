@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.config.task import NcmHead
+from daemon.config.head import NcmHead
 from daemon.errors import ConfigError
 from daemon.heads import get_head
 from daemon.heads.ncm import NcmKind, NcmState

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from daemon.config.task import SldaHead
+from daemon.config.head import SldaHead
 from daemon.heads.slda import SldaKind, SldaState
 from tests.heads.contract import LABELS, HeadContract, features, key, same
 

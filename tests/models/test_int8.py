@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from daemon.config.task import LoraTune
+from daemon.config.tune import LoraTune
 from daemon.errors import ConfigError
 from daemon.models.encoder import Encoder
 from daemon.models.int8 import Int8Linear, int8_copy

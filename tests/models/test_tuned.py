@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from safetensors.torch import load_file
 from torch import Tensor
 
-from daemon.config.task import Tune
+from daemon.config.tune import Tune
 from daemon.errors import ConfigError, VersionCorrupt
 from daemon.models.base import BaseFiles
 from daemon.models.encoder import Encoder

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from daemon.config.task import LastLayersTune, LoraTune, Model, NcmHead
+from daemon.config.head import NcmHead
+from daemon.config.task import Model
+from daemon.config.tune import LastLayersTune, LoraTune
 from daemon.errors import VersionCorrupt, VersionError
 from daemon.events import Input
 from daemon.heads import get_head

@@ -11,7 +11,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from daemon.config.task import Tune
+from daemon.config.tune import Tune
 from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel
 from daemon.models.tuning import apply_tuning

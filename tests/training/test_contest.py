@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from daemon.clock import SystemClock
-from daemon.config.task import RanpacHead
+from daemon.config.head import RanpacHead
 from daemon.events import Split
 from daemon.heads import get_head
 from daemon.heads.ports import HeadState

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from daemon.config.task import FullTune, LoraTune, Model, Training
+from daemon.config.task import Model, Training
+from daemon.config.tune import FullTune, LoraTune, Tune
 from daemon.errors import ConfigError
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel
-from daemon.models.tuning import Tune, apply_tuning, layer_stack
+from daemon.models.tuning import apply_tuning, layer_stack
 from daemon.tasks import get_task
 from daemon.training.depth import depths
 from daemon.training.optimiser import parameter_groups

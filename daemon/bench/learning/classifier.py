@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from daemon.bench.learning.history import History, Row
 from daemon.bench.learning.plan import HEAD_TIMES, Trial
 from daemon.bench.learning.scores import Right
-from daemon.config.task import FullTune, Model, Training
+from daemon.config.task import Model, Training
+from daemon.config.tune import FullTune
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder
 from daemon.models.tokens import Tokenizer

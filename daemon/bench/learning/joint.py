@@ -11,7 +11,8 @@ from daemon.bench.learning.classifier import CPU, encode, training
 from daemon.bench.learning.history import History
 from daemon.bench.learning.plan import Trial
 from daemon.clock import SystemClock
-from daemon.config.task import FullTune, Model
+from daemon.config.task import Model
+from daemon.config.tune import FullTune
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel
