@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 import torch
 
-from daemon.config.task import Labels
+from daemon.config.task import Gate, Labels, Update
 from daemon.errors import CommandRefused, StoreFull, UnknownVersion
 from daemon.events import Input
 from daemon.heads.store import state_cursor
@@ -20,6 +21,7 @@ from daemon.registry.lineage import trained_on
 from daemon.roles import learner as learning
 from daemon.roles.commands import COMMANDS
 from daemon.roles.standing import standing
+from daemon.trust.errors import Errors
 from daemon.update.job import read_rows
 from tests.buffer.support import TASK, arrival, delete, retract
 from tests.roles.bench import Bench
@@ -49,6 +51,62 @@ def test_given_enough_labels_when_stepping_then_a_version_is_trained_judged_and_
     found = diff(bench.registry, "000001", "000002")
     assert found["labels"] == {"added": ["class 0", "class 1", "class 2"], "removed": []}
     assert found["config"]["tune.kind"] == [None, "head"]
+
+
+def test_given_a_rejection_when_more_labels_come_then_the_next_update_waits_and_is_a_look(bench: Bench) -> None:
+    # Given a gate that promotes nothing
+    bench.config = bench.config.model_copy(update={"gate": Gate(insufficient="reject")})
+    bench.learner = bench.open()
+    bench.label(6)
+    bench.settle()
+    assert bench.kinds()[-1] == "rejected"
+    # When as many come again, nothing starts; when twice as many have come, an update of the newest starts
+    bench.label(6)
+    bench.settle()
+    assert bench.executor.started == 1
+    bench.label(10)
+    bench.settle()
+    assert [job_counts(bench, number)["new"] for number in (1, 2)] == [6, 6]
+    # But one that was asked for takes all
+    bench.label(8)
+    bench.learner.ask("me")
+    bench.settle()
+    assert job_counts(bench, 3)["new"] == 8
+
+
+def test_given_more_labels_than_one_update_takes_when_reopened_then_the_trigger_counts_them_all(bench: Bench) -> None:
+    # Given a trigger that waits for more events than one update takes, and as many at the start
+    bench.config = bench.config.model_copy(update={"update": Update(max_new_events=4)})
+    bench.label(6)
+    bench.learner.fast.fold(100)
+    bench.learner.snapshot()
+    bench.learner = bench.open()
+    bench.settle()
+    assert bench.champion == "000002"
+
+
+def test_given_answers_that_are_hardly_ever_wrong_when_labels_come_then_the_next_update_waits(bench: Bench) -> None:
+    trigger = bench.config.trigger.model_copy(update={"calm_ratio": 1.0})
+    bench.config = bench.config.model_copy(update={"trigger": trigger})
+    bench.learner = bench.open()
+    bench.learner.ledger.errors = Errors(seen=400.0, wrong=20.0)
+    # Given a first update, which does not wait
+    bench.label(6)
+    bench.settle()
+    assert bench.executor.started == 1
+    # When many more come, nothing starts; with sixteen times as many train events an update does
+    bench.label(90)
+    bench.settle()
+    assert bench.executor.started == 1
+    bench.label(40)
+    bench.settle()
+    assert bench.executor.started == 2
+    assert job_counts(bench, 2)["new"] >= 16 * 6
+
+
+def job_counts(bench: Bench, number: int) -> Mapping[str, int]:
+    found: Mapping[str, int] = orjson.loads((bench.paths.jobs / f"{number:06d}" / "job.json").read_bytes())["counts"]
+    return found
 
 
 def test_given_labels_that_came_during_the_training_when_promoted_then_they_are_in(bench: Bench) -> None:

@@ -101,6 +101,25 @@ def test_given_a_trusted_source_on_the_same_text_when_contradicted_by_a_distrust
     assert story.says("careless", AGREES, "b", text=7_000)
 
 
+def test_given_a_distrusted_source_on_the_same_text_then_it_accuses_nobody(story: Story) -> None:
+    # Given two sources that are distrusted, of which the model agrees with one on a text
+    story.goes_on()
+    for number in range(200):
+        story.says("sloppy", AGAINST if number % 4 == 0 else AGREES, "b" if number % 4 == 0 else "a")
+    story.says("careless", AGREES, "a", text=7_000)
+    # When the other gives the text another label, then the first one's word is none against it
+    assert not story.says("sloppy", AGREES, "b", text=7_000)
+
+
+def test_given_answers_before_labels_then_the_share_of_errors_is_known(story: Story) -> None:
+    story.goes_on(40)
+    assert story.ledger.summary()["error"] == pytest.approx(10 / 80, abs=0.01)
+    # And labels that the model was not asked of change nothing
+    for _ in range(100):
+        story.says("careful", None, "b")
+    assert story.ledger.summary()["error"] == pytest.approx(10 / 80, abs=0.01)
+
+
 def test_given_a_release_when_obeyed_then_it_counts_once_and_the_source_is_trusted_more(story: Story) -> None:
     story.goes_on()
     story.ledger.accuse()
@@ -108,6 +127,10 @@ def test_given_a_release_when_obeyed_then_it_counts_once_and_the_source_is_trust
     before = story.ledger.summary()["sources"]["careless"]["trust"]
     assert story.ledger.obey([ids]) == 30
     assert story.ledger.obey([ids]) == 0
+    # And not again where the event is held back once more
+    story.ledger.suspects.put(label(int(ids[0][1:]), "careless", "b"))
+    assert story.ledger.obey([ids]) == 0
+    assert story.ledger.obey([ids, ids]) == 1
     assert story.ledger.summary()["sources"]["careless"]["trust"] > before
     assert not story.ledger.suspects.ids & set(ids)
 

@@ -14,7 +14,7 @@ from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.config.models import BufferConfig
 from daemon.config.task import SplitConfig, TaskConfig
 from daemon.errors import StoreFull
-from daemon.events import StoredEvent
+from daemon.events import Split, StoredEvent
 from daemon.registry.lineage import LINEAGE
 from daemon.registry.version import Version, VersionMeta
 from daemon.tasks.schema import get_schema
@@ -56,7 +56,13 @@ class Bench:
         )
 
     def freeze(
-        self, *, since: int = 0, cursor: int | None = None, strategies: Sequence[Any] = (), **config: Any
+        self,
+        *,
+        since: int = 0,
+        cursor: int | None = None,
+        strategies: Sequence[Any] = (),
+        most_new: int | None = None,
+        **config: Any,
     ) -> tuple[UpdateJob, Mapping[str, list[StoredEvent]]]:
         self.jobs += 1
         directory = self.root / "jobs" / f"{self.jobs:06d}"
@@ -75,6 +81,7 @@ class Bench:
             reason="count",
             created=1.0,
             seed=3,
+            most_new=most_new,
         )
         assert read_job(directory) == job
         return job, {name: read_rows(directory, name) for name in job.counts}
@@ -191,6 +198,34 @@ def test_while_no_encoder_has_moved_stored_rows_judge_too(bench: Bench) -> None:
     assert len(rows["validation"]) + len(rows["holdout"]) >= 300
     assert {event.key for event in unseen}.isdisjoint(event.key for name in ("new", "pool") for event in rows[name])
     assert len(rows["new"]) == 50
+
+
+def test_once_an_encoder_has_moved_stored_rows_do_not_judge(bench: Bench) -> None:
+    # Given the same of a version that an update made: it may have learnt any of them
+    bench.put(900, ["a", "b"])
+    (bench.parent.path / LINEAGE).write_bytes(b"")
+    _, rows = bench.freeze(strategies=[Asks(20)], update={"max_new_events": 50})
+    assert {event.split for event in rows["validation"]} == {"validation"}
+
+
+@pytest.mark.parametrize(
+    ("most_new", "config", "new"),
+    [
+        (None, {"update": {"max_new_events": 50}}, 50),
+        (20, {"update": {"max_new_events": 50}}, 20),
+        (None, {"trust": {"max_new_per_source": 30}}, 30),
+        (None, {"trust": {"max_new_per_class": 10}}, 20),
+    ],
+)
+def test_new_events_are_bounded_and_the_newest(
+    bench: Bench, most_new: int | None, config: dict[str, Any], new: int
+) -> None:
+    # Given more new events than an update takes, a look takes, or one source or class may bring
+    bench.put(300, ["a", "b"], source="crm")
+    _, rows = bench.freeze(most_new=most_new, gate={"aside_ratio": 0}, **config)
+    # Then so many of them are new, the newest
+    train = bench.buffer.reader.labelled(TASK, Split.TRAIN, before_seq=10**6, limit=1000)
+    assert [event.id for event in rows["new"]] == [event.id for event in train[-new:]]
 
 
 def test_some_new_rows_judge_and_are_not_trained(bench: Bench) -> None:

@@ -248,7 +248,7 @@ def test_arrays_of_different_holdouts_are_refused() -> None:
         decide(np.ones((5, 1)), np.ones((6, 1)))
 
 
-@pytest.mark.parametrize(("gained", "promoted"), [(0, False), (2, False), (10, True)])
+@pytest.mark.parametrize(("gained", "promoted"), [(0, False), (2, False), (4, False), (10, True)])
 def test_where_a_gain_is_asked_for_an_equal_candidate_passes_and_nothing_moves(gained: int, promoted: bool) -> None:
     # Given a candidate that has some more of a thousand rows right, and a gate that asks for half a point
     champion = right(0.8, 1000, 1)
@@ -272,6 +272,15 @@ def test_a_gain_on_few_rows_must_be_more_than_chance(won: int, lost: int, promot
     candidate[: won + lost] = 1 - candidate[: won + lost]
     # When it is judged, then it is promoted where chance explains it in less than a tenth of the cases
     assert decide(champion, candidate, min_gain_ratio=0.005, max_negative_flip_ratio=0.1).promote is promoted
+
+
+def test_a_gain_is_told_by_all_rows_kept_from_training() -> None:
+    # Given a holdout on which nothing changed, and other rows on which the candidate is better, or nothing changed
+    champion, others = right(0.9, 400, 1), right(0.5, 100, 2)
+    for validation, promoted in ((np.ones((100, 1)), True), (others, False)):
+        verdict = decide(champion, champion, validation=(others, validation), min_gain_ratio=0.005)
+        assert "on 500 rows kept from training" in check(verdict, "gain").reason
+        assert verdict.promote is promoted
 
 
 def test_a_gain_is_not_asked_of_what_was_refuted_nor_under_the_policy_to_promote() -> None:
