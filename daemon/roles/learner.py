@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,10 @@ import structlog
 
 from daemon.config.task import TaskConfig
 from daemon.errors import RetaindError, StoreFull, StreamUnavailable
-from daemon.events import Split
 from daemon.registry.version import MOVES, Version
 from daemon.roles.attempts import Attempts, GivenUp
+from daemon.roles.backlog import Backlog
+from daemon.roles.candidate import Candidate
 from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
 from daemon.roles.jobs import JobShelf
@@ -38,12 +39,10 @@ from daemon.roles.surroundings import Surroundings
 from daemon.roles.trailing import Trailing
 from daemon.tasks.base import TaskSchema
 from daemon.trust.ledger import Ledger
-from daemon.update.eligible import Eligible
 from daemon.update.freeze import freeze
 from daemon.update.job import UpdateJob, read_result
 from daemon.update.judging import judge_attempt
 from daemon.update.trigger import TRIGGERED, Trigger
-from daemon.update.verdict import Verdict
 
 log = structlog.get_logger(__name__)
 
@@ -51,13 +50,6 @@ CONSIDER_S = 0.5
 """How often the trigger is asked while nothing new comes in."""
 NO_ROOM_S = 60.0
 """Rest after an update for which the disk had no room."""
-
-
-@dataclass(slots=True)
-class _Candidate:
-    job: UpdateJob
-    verdict: Verdict
-    fast: FastLearner
 
 
 class TaskLearner:
@@ -68,14 +60,14 @@ class TaskLearner:
         self._around = around
         self._shelf = JobShelf(around.paths.jobs)
         self._training: Attempts | None = None
-        self._candidate: _Candidate | None = None
+        self._candidate: Candidate | None = None
         self._asked: str | None = None
-        self._counted: tuple[tuple[int, FastLearner], int] | None = None
         self._considered: tuple[int, float] | None = None
         self._not_before = around.clock.monotonic()
         self._snapshot_at = around.clock.monotonic()
         around.registry.settle(task)
         self.ledger = Ledger.open(around.paths.ledger(task), config.trust)
+        self._backlog = Backlog(task, config, schema, around.reader, self.ledger)
         self.obey()
         self.standing: Standing = standing(around.registry, task)
         self._trigger = Trigger(config.trigger, around.clock, self.standing.finished, self.standing.rejections)
@@ -130,21 +122,7 @@ class TaskLearner:
     @property
     def new_events(self) -> int:
         """Eligible train events (and corrections) since the last finished job."""
-        mark = (self.standing.covered, self.fast)
-        if self._counted is None or self._counted[0] != mark:
-            rows = self._around.reader.labelled(
-                self.task,
-                Split.TRAIN,
-                after_seq=self.standing.covered,
-                before_seq=self.fast.cursor,
-                limit=max(self.config.update.max_new_events, self._trigger.events(self.ledger.errors.ratio)),
-            )
-            counts = self._around.reader.stats(self.task).labels
-            held = self.ledger.suspects.ids
-            eligible = Eligible(self.config.labels, self._schema, counts, self.standing.windows, held)
-            counted = sum(map(eligible.teaches, rows))
-            self._counted = (mark, counted - self.fast.train_changes)
-        return self._counted[1] + self.fast.train_changes
+        return self._backlog.events(self.fast, self.standing, self._trigger.events(self.ledger.errors.ratio))
 
     def ask(self, reason: str) -> None:
         """Start an update as soon as none runs, whatever the trigger says."""
@@ -206,7 +184,7 @@ class TaskLearner:
                 log.warning("lag_unknown", task=self.task, error=str(error))
         if reason is None or now < self._not_before:
             return False
-        self._counted = None  # retracted and erased events count no longer
+        self._backlog.recount()
         if not self.new_events:
             return False
         self._asked = None
@@ -285,31 +263,19 @@ class TaskLearner:
         a.observer.count("gate_verdicts_total", task=self.task, verdict=verdict.decision)
         log.info("verdict", task=self.task, version=version.id, decision=verdict.decision, reasons=verdict.reasons)
         self._training = None
-        self._candidate = _Candidate(job, verdict, fast)
+        self._candidate = Candidate(job, verdict, fast)
 
-    def _catch_up(self, candidate: _Candidate) -> bool:
+    def _catch_up(self, candidate: Candidate) -> bool:
         """Fold what arrived during the training, a slice at a time; then record the verdict and swap."""
         a, job, verdict = self._around, candidate.job, candidate.verdict
-        version = candidate.fast.version.id
+        version = candidate.version
         held = standing(a.registry, self.task).held
         judged_against_champion = self.fast.version.id in (job.parent, version)
         promote = (verdict.promote or a.always_promote) and not held and judged_against_champion
         if promote and candidate.fast.cursor < self.fast.cursor:
             candidate.fast.fold(a.fold_batch)
             return True
-        details = {
-            "job": job.id,
-            "cursor": job.cursor,
-            "decision": verdict.decision,
-            "promote": verdict.promote,
-            "promoted": promote,
-            "rows": verdict.rows,
-            "champion": verdict.champion,
-            "candidate": verdict.candidate,
-            "held": held,
-            "judged_against": job.parent,
-            "checks": [asdict(check) for check in verdict.checks],
-        }
+        details = candidate.details(promoted=promote, held=held)
         why = "; ".join(verdict.reasons)
         if promote:
             self.fast.snapshot()
