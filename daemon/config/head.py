@@ -55,7 +55,7 @@ class RanpacHead(Section):
     width: Annotated[int, Field(ge=100, le=10_000)] = 4_000
     """Of the projection; one label costs time in proportion to its square."""
     ridge: Annotated[float, Field(gt=0, le=8)] = 0.03
-    """λ until 128 events have come; then it is chosen by leave-one-out, again with each doubling."""
+    """λ until 128 events have come; then leave-one-out chooses it, again with each doubling and when many have left."""
     young_events: Annotated[float, Field(ge=0)] = 10.0
     """a of the factor 1 + a/n that lifts a class with n events; 0: none."""
     sample_events: Annotated[int, Field(ge=50, le=5_000)] = 500
