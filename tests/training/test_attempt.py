@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import orjson
@@ -18,7 +18,9 @@ from daemon.errors import TrainingError
 from daemon.events import Split, StoredEvent
 from daemon.heads import get_head
 from daemon.heads.store import load_state, load_weights, save_state
+from daemon.models.prefix import Key, Prefix
 from daemon.models.tuned import TunedModel, load_tuned
+from daemon.training import sharing
 from daemon.training.attempt import Attempt
 from daemon.update.job import JobResult, read_result
 from strategies.base import Example
@@ -228,12 +230,44 @@ def features(model: TunedModel, event: StoredEvent) -> np.ndarray[Any, np.dtype[
     return np.asarray(found[0].numpy(), np.float32)
 
 
-def test_without_validation_rows_both_heads_count_the_same(base: Path, tmp_path: Path) -> None:
-    # Given a job with a fast head and no validation rows, Then the blend is one half
-    found = {**two_classes(), "validation": [], "holdout": []}
+@pytest.mark.parametrize("holdout", [0, 6])
+def test_without_validation_rows_both_heads_count_the_same(base: Path, tmp_path: Path, holdout: int) -> None:
+    # Given a job with a fast head and no validation rows, Then the blend is one half: the holdout has no say in it
+    rows = two_classes()
+    found = {**rows, "validation": [], "holdout": rows["holdout"][:holdout]}
     job = jobs.write(tmp_path / "job", base, found, ["card", "fee"], head=NCM)
     assert attempt(job, tmp_path / "attempt-1").blend == 0.5
-    assert load_file(tmp_path / "attempt-1" / "scores.safetensors")["candidate"].shape == (0, 1)
+    assert load_file(tmp_path / "attempt-1" / "scores.safetensors")["candidate"].shape == (holdout, 1)
+
+
+class Counting(Prefix):
+    """How often something was remembered."""
+
+    made: ClassVar[list[Counting]] = []
+
+    def __init__(self, depth: int) -> None:
+        super().__init__(depth)
+        self.kept = 0
+        self.made.append(self)
+
+    def keep(self, key: Key, hidden: torch.Tensor) -> None:
+        self.kept += 1
+        super().keep(key, hidden)
+
+
+def test_layers_that_do_not_move_are_run_once_per_text(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given an update that moves the last layer
+    monkeypatch.setattr(sharing, "Prefix", Counting)
+    monkeypatch.setattr(Counting, "made", [])
+    found, tune = two_classes(), {"kind": "last_layers", "layers": 1}
+    # When it is trained, its fast head refitted, and both models are scored
+    attempt(jobs.write(tmp_path / "job", base, found, ["card", "fee"], tune=tune, head=NCM), tmp_path / "attempt-1")
+    # Then the five layers below were run once on each text and on the two labels' names
+    (prefix,) = Counting.made
+    texts = {event.input for rows in found.values() for event in rows}
+    assert (prefix.depth, prefix.kept) == (5, len(texts) + 2)
 
 
 def test_a_job_without_new_rows_is_refused(base: Path, tmp_path: Path) -> None:
