@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daemon.config.head import RanpacHead
+from daemon.heads import ranpac
 from daemon.heads import store as head_store
 from daemon.heads.projection import projection
-from daemon.heads.ranpac import FIRST_CHOICE, RanpacKind, RanpacState
+from daemon.heads.ranpac import FIRST_CHOICE, OVERSHOT, RanpacKind, RanpacState
 from daemon.heads.ranpac_weights import RanpacWeights
 from tests.heads.contract import LABELS, WIDTH, HeadContract, features, key, same
 
@@ -70,6 +71,20 @@ class TestRanpac(HeadContract):
             fixed.add(key(number), f"e{number}", LABELS[number % 4], _blurred(number))
         assert state.ridge != 0.03
         assert accuracy(state.weights(), range(5000, 5400)) >= accuracy(fixed.weights(), range(5000, 5400))
+
+    def test_half_of_the_ridge_that_leave_one_out_finds_is_taken(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Given inputs whose labels are partly chance, so that the ridge that is found is not the smallest
+        rng, ridges = np.random.default_rng(0), []
+        labels = [LABELS[n % 4] if rng.random() < 0.7 else LABELS[int(rng.integers(4))] for n in range(FIRST_CHOICE)]
+        for overshot in (1.0, OVERSHOT):
+            monkeypatch.setattr(ranpac, "OVERSHOT", overshot)
+            state = RanpacKind().new(OPTIONS)
+            for number, label in enumerate(labels):
+                state.add(key(number), f"e{number}", label, _blurred(number))
+            # When it is chosen
+            state.weights()
+            ridges.append(state.ridge)
+        assert ridges[0] == pytest.approx(2 * ridges[1])
 
     def test_the_ridge_is_chosen_anew_when_many_have_left(self, tmp_path: Path) -> None:
         # Given members of which every third has a wrong label
