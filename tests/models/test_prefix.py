@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from daemon.models.base import BaseFiles
 from daemon.models.encoder import Encoder
 from daemon.models.prefix import Prefix
 from daemon.models.tuning import layer_stack
+from strategies.base import Example
 from tests.models.bases import examples, minilm, tiny
 
 NEAR: dict[str, Any] = {"rtol": 0.0, "atol": 1e-5}
@@ -50,6 +52,19 @@ def test_outputs_are_those_of_the_whole_encoder(base: BaseFiles) -> None:
     torch.testing.assert_close(short(turned, layers=3).features, whole(turned, layers=3).features, **NEAR)
     # And each text was remembered once
     assert len(prefix) == (len(examples()) if whole.packed else 0)
+
+
+@torch.no_grad()
+def test_a_pair_is_no_single_text_of_the_same_tokens() -> None:
+    # Given the same tokens as one text, and as two
+    ids = examples()[0].token_ids
+    one = Example("", ids, None)
+    second = len(ids) // 2
+    two = replace(one, token_type_ids=(0,) * (len(ids) - second) + (1,) * second)
+    whole, short = Encoder.load(minilm(), CPU), shortened(minilm(), Prefix(4))
+    # When both are read, one after the other, then each gets its own
+    for example in (one, two):
+        torch.testing.assert_close(short([example]).pooled, whole([example]).pooled, **NEAR)
 
 
 def test_lower_layers_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
