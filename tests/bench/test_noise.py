@@ -23,6 +23,20 @@ def test_given_right_labels_when_spoilt_then_a_share_of_one_sources_is_wrong_and
     assert noisy == spoilt(right, 1) != spoilt(right, 2)
 
 
+def test_the_headline_is_what_trust_wins_back_of_what_wrong_labels_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given plays of which the accuracy is known
+    def play(self: noise.Stage, labels: noise.Labels, seed: int | None, trust: Mapping[str, Any]) -> noise.Played:
+        right = all(given == row.label for given, row in zip(labels, rows, strict=True))
+        accuracy = 0.95 if right else 0.93 if None in labels else 0.90 if trust["quarantine"] else 0.85
+        return noise.Played(accuracy, 0, 0, ())
+
+    rows = [noise.Text(Input(text=row.text), row.label) for row in texts(300)]
+    monkeypatch.setattr(noise.Stage, "play", play)
+    # When two seeds are measured, then half is won back, and four fifths could be
+    result = noise.measure(rows, rows[:1], [0, 1], {})
+    assert (result["headline"], result["a_perfect_eye"], result["loss_points"]) == (0.5, 0.8, 10.0)
+
+
 @pytest.mark.slow
 def test_given_a_careless_source_when_played_then_its_wrong_labels_are_held_back() -> None:
     rows = [noise.Text(Input(text=row.text), row.label) for row in texts(900)]

@@ -13,9 +13,10 @@ import torch
 from numpy.typing import NDArray
 
 from daemon.clock import SystemClock
+from daemon.errors import CommandRefused
 from daemon.events import Input, Split
 from daemon.heads.ncm import NcmState
-from daemon.roles.commands import COMMANDS
+from daemon.roles.commands import COMMANDS, MOST_RELEASED
 from daemon.roles.control import Control
 from daemon.roles.fast import FastLearner
 from daemon.roles.learn import LearnRole
@@ -290,6 +291,13 @@ def test_given_a_release_without_a_daemon_then_the_next_start_lets_it_in(scene: 
     scene.fold()
     assert released not in scene.held
     assert scene.inside(released)
+
+
+@pytest.mark.parametrize("count", [0, MOST_RELEASED + 1])
+def test_given_a_release_of_none_or_too_many_then_it_is_refused_and_no_history(scene: Scene, count: int) -> None:
+    with pytest.raises(CommandRefused, match=rf"release: {count} ids; from 1 to {MOST_RELEASED}"):
+        COMMANDS["release"](scene.registry, scene.clock, TASK, {"ids": [f"e{i}" for i in range(count)]}, "me", "")
+    assert "labels_released" not in scene.kinds()
 
 
 def test_given_a_suspect_that_is_corrected_retracted_or_erased_then_it_is_held_back_no_longer(scene: Scene) -> None:

@@ -189,6 +189,17 @@ def test_given_a_table_that_is_full_when_put_then_the_oldest_goes() -> None:
     assert [row.id for row in table.of_input(gone.key)] == ["e2", "e3"]
 
 
+def test_given_an_event_that_spoke_of_an_input_then_only_others_are_its_twins() -> None:
+    inputs = Inputs()
+    inputs.put("k", Twin("e1", "a", "crm"), stands=True)
+    assert inputs.twin("k", "e1") is None
+    # When another event's label is gone, then this one's stands
+    inputs.forget("k", "e2")
+    assert inputs.twin("k", "e2") == Twin("e1", "a", "crm")
+    inputs.forget("k", "e1")
+    assert inputs.twin("k", "e2") is None
+
+
 def test_given_many_inputs_then_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.trust.inputs.REMEMBERED", 3)
     inputs = Inputs()

@@ -40,6 +40,15 @@ def test_given_one_source_then_nobody_is_distrusted_however_wrong_it_is() -> Non
     assert not sources.several
 
 
+def test_given_a_source_that_has_become_better_then_it_is_trusted_again() -> None:
+    sources = Sources(0.9)
+    told(sources, "careful", 300, 3)
+    told(sources, "once careless", 200, 200)
+    assert sources.wrong("once careless") is not None
+    told(sources, "once careless", 5000, 0)
+    assert sources.wrong("once careless") is None
+
+
 def test_given_few_labels_then_a_source_is_not_distrusted_yet() -> None:
     sources = Sources(0.9)
     told(sources, "careful", 300, 3)
