@@ -43,7 +43,7 @@ def test_given_one_source_then_nobody_is_distrusted_however_wrong_it_is() -> Non
 def test_given_a_source_that_has_become_better_then_it_is_trusted_again() -> None:
     sources = Sources(0.9)
     told(sources, "careful", 300, 3)
-    told(sources, "once careless", 200, 200)
+    told(sources, "once careless", 2000, 2000)
     assert sources.wrong("once careless") is not None
     told(sources, "once careless", 5000, 0)
     assert sources.wrong("once careless") is None
