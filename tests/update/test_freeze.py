@@ -214,13 +214,12 @@ def test_once_an_encoder_has_moved_stored_rows_do_not_judge(bench: Bench) -> Non
         (None, {"update": {"max_new_events": 50}}, 50),
         (20, {"update": {"max_new_events": 50}}, 20),
         (None, {"trust": {"max_new_per_source": 30}}, 30),
-        (None, {"trust": {"max_new_per_class": 10}}, 20),
     ],
 )
 def test_new_events_are_bounded_and_the_newest(
     bench: Bench, most_new: int | None, config: dict[str, Any], new: int
 ) -> None:
-    # Given more new events than an update takes, a look takes, or one source or class may bring
+    # Given more new events than an update takes, a look takes, or one source may bring
     bench.put(300, ["a", "b"], source="crm")
     _, rows = bench.freeze(most_new=most_new, gate={"aside_ratio": 0}, **config)
     # Then so many of them are new, the newest
