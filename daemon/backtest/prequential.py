@@ -36,11 +36,11 @@ class Prequential:
 
 def score(served: Remembering, answering: ServedModel, events: Sequence[Event], layers: int) -> np.ndarray[Any, Any]:
     """Unit scores [N, k] of labelled events by ``answering``, a model of the version ``served``. Afterwards that
-    one knows their features alone (of ``layers`` layers, the HeadState's): folding them does not encode them again."""
+    one knows them alone (with features of ``layers`` layers, the HeadState's): folding does not encode them again."""
     rows = [(event.input, event.label) for event in events if event.input is not None and event.label is not None]
     examples = answering.encode_rows(rows)
     outputs = served.encoded(examples, layers)
     served.known.clear()
     if layers:
-        served.keep((value for value, _ in rows), layers, outputs.features)
+        served.keep([value for value, _ in rows], layers, outputs)
     return answering.task.unit_scores(answering.from_outputs(outputs), [example.target for example in examples])

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from daemon.events import Input
+from daemon.heads.outputs import HeadOutputs
 from daemon.serving.served import ServedModel
 
-Features = dict[tuple[Input, int], NDArray[np.float32]]
-"""Of an input, by how many layers they are made of."""
+Known = dict[tuple[Input, int], tuple[NDArray[np.floating], NDArray[np.float32]]]
+"""Of an input and the layers of its features: the tuned head's answer and the features."""
 
 
 class Remembering(ServedModel):
-    """``served`` again, with ``known`` features; those of other inputs are added. Nothing bounds them but who clears
-    them. They hold for one encoder: share them among models of one version only."""
+    """``served`` again, with what is ``known``; what other inputs give is added. Nothing bounds it but who clears it.
+    It holds for one encoder and tuned head: share it among models of one version only."""
 
-    def __init__(self, served: ServedModel, known: Features | None = None) -> None:
+    def __init__(self, served: ServedModel, known: Known | None = None) -> None:
         super().__init__(
             served.version,
             served.model,
@@ -29,17 +30,20 @@ class Remembering(ServedModel):
             served.quick,
             served.recheck_odds,
         )
-        self.known: Features = {} if known is None else known
+        self.known: Known = {} if known is None else known
 
-    def keep(self, inputs: Iterable[Input], layers: int, features: NDArray[np.float32]) -> None:
-        """``features`` [B, layers * H] of ``inputs``."""
-        self.known.update(zip(((value, layers) for value in inputs), features, strict=True))
+    def keep(self, inputs: Sequence[Input], layers: int, outputs: HeadOutputs) -> None:
+        """What :meth:`heads` gave for ``inputs``."""
+        rows = zip(outputs.tuned, outputs.features, strict=True)
+        self.known.update(zip(((value, layers) for value in inputs), rows, strict=True))
 
-    def features(self, inputs: Sequence[Input], layers: int | None = None) -> NDArray[np.float32]:
+    def heads(self, inputs: Sequence[Input], layers: int) -> HeadOutputs:
         """As of any served model."""
-        if layers is None or not inputs:
-            return super().features(inputs, layers)
         new = [value for value in dict.fromkeys(inputs) if (value, layers) not in self.known]
-        if new:
-            self.keep(new, layers, super().features(new, layers))
-        return np.stack([self.known[value, layers] for value in inputs])
+        if new or not inputs:
+            found = super().heads(new, layers)
+            if not inputs:
+                return found
+            self.keep(new, layers, found)
+        tuned, features = zip(*(self.known[value, layers] for value in inputs), strict=True)
+        return HeadOutputs(np.stack(tuned), tuple(self.model.labels), np.stack(features))

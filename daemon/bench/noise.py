@@ -20,7 +20,7 @@ import torch
 
 from daemon.app import Rooms, make_learner
 from daemon.backtest import read_events
-from daemon.backtest.remembering import Features, Remembering
+from daemon.backtest.remembering import Known, Remembering
 from daemon.bench.learning.plan import Plan
 from daemon.bench.model import CPU, TASK
 from daemon.bench.result import document, shown
@@ -109,7 +109,7 @@ class Stage:
 
     def __init__(self, stream: Sequence[Text], holdout: Sequence[Text], task: Mapping[str, Any]) -> None:
         self._stream, self._holdout, self._task = stream, holdout, task
-        self._known: Features = {}
+        self._known: Known = {}
 
     def config(self, trust: Mapping[str, Any], state: Path) -> Config:
         task = {**self._task, "trust": {**self._task.get("trust", {}), **trust}}

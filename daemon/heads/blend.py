@@ -18,7 +18,8 @@ Floats = NDArray[np.floating[Any]]
 DEFAULT_BLEND = 0.5
 """The weight before any validation row could choose one."""
 
-_GRID = np.linspace(0.0, 1.0, 21)
+WEIGHTS = np.linspace(0.0, 1.0, 21)
+"""Those of the tuned head that are compared."""
 _LEAST = 1e-7
 
 
@@ -63,23 +64,31 @@ def blend(
     return mixed / mixed.sum(axis=1, keepdims=True), labels
 
 
-def fit_blend(tuned_probs: Floats, fast_probs: Floats, targets: Sequence[int] | NDArray[Any]) -> float:
-    """The weight of the tuned head with the lowest log loss on validation rows.
+def losses(tuned: Floats, fast: Floats, targets: Sequence[int] | NDArray[Any]) -> Floats:
+    """[N, len(WEIGHTS)] log loss of each row under each weight of the tuned head.
 
-    Both [N, C] over the same classes (see :func:`align`), ``targets`` [N] columns; a row with a negative
-    target is passed over. Of equal weights the one nearest to ½; ½ without rows. Raises ValueError for
-    shapes that differ.
+    ``tuned``, ``fast``: [M, C] over the same classes (see :func:`align`), ``targets`` [M] columns; the N rows are
+    those whose target is not negative. Raises ValueError for shapes that differ.
     """
     columns = np.asarray(targets, np.int64)
-    if tuned_probs.shape != fast_probs.shape or columns.shape != (len(tuned_probs),):
+    if tuned.shape != fast.shape or columns.shape != (len(tuned),):
         raise ValueError(
-            f"probabilities: {tuned_probs.shape} and {fast_probs.shape} with {columns.shape} targets; "
+            f"probabilities: {tuned.shape} and {fast.shape} with {columns.shape} targets; "
             "align both heads onto the same classes"
         )
     rows = np.flatnonzero(columns >= 0)
-    if len(rows) == 0:
-        return DEFAULT_BLEND
-    tuned, fast = tuned_probs[rows, columns[rows]], fast_probs[rows, columns[rows]]
-    losses = [-np.log(np.maximum(w * tuned + (1 - w) * fast, _LEAST)).mean() for w in _GRID]
-    best = min(range(len(_GRID)), key=lambda i: (round(float(losses[i]), 9), abs(_GRID[i] - DEFAULT_BLEND)))
-    return float(_GRID[best])
+    ours, theirs = tuned[rows, columns[rows], None], fast[rows, columns[rows], None]
+    found: Floats = -np.log(np.maximum(WEIGHTS * ours + (1 - WEIGHTS) * theirs, _LEAST))
+    return found
+
+
+def best(total: Floats) -> float:
+    """Of WEIGHTS the one with the least of ``total`` [len(WEIGHTS)]; of equal ones that nearest to ½."""
+    place = min(range(len(WEIGHTS)), key=lambda i: (round(float(total[i]), 9), abs(WEIGHTS[i] - DEFAULT_BLEND)))
+    return float(WEIGHTS[place])
+
+
+def fit_blend(tuned: Floats, fast: Floats, targets: Sequence[int] | NDArray[Any]) -> float:
+    """The weight of the tuned head with the lowest mean of :func:`losses`; ½ without rows."""
+    found = losses(tuned, fast, targets)
+    return best(found.mean(axis=0)) if len(found) else DEFAULT_BLEND

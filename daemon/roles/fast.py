@@ -31,8 +31,10 @@ from daemon.durable import write_atomically
 from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import get_head
 from daemon.heads import store as head_store
+from daemon.heads.blend import DEFAULT_BLEND, Floats
 from daemon.heads.naming import name_classes, name_standing
 from daemon.heads.ports import Array, FastWeights, HeadState
+from daemon.heads.tracking import TrackedBlend
 from daemon.registry.version import Version
 from daemon.roles.replay import Lesson, Standpoint, lesson, replay
 from daemon.roles.scrutiny import Scrutiny
@@ -64,7 +66,7 @@ class FastLearner:
         reader: BufferReader,
         served: ServedModel,
         state: HeadState | None,
-        blend: float,
+        blend: TrackedBlend,
         directory: Path,
         cursor: int,
         ledger: Ledger,
@@ -111,14 +113,15 @@ class FastLearner:
         kind = get_head(config.head.kind)
         served = load_served(version, None, device)
         if kind is None:
-            cursor = version.meta.cursor
-            return cls(task, config, schema, reader, served, None, 1.0, directory, cursor, ledger, windows)
+            alone, cursor = TrackedBlend(1.0), version.meta.cursor
+            return cls(task, config, schema, reader, served, None, alone, directory, cursor, ledger, windows)
         refitted = version.path / "fast"
         source = next((d for d in (directory, refitted) if head_store.state_cursor(d) is not None), None)
         state = kind.new(config.head.model_dump(mode="json")) if source is None else head_store.load_state(source)
-        blend = 0.5
+        chosen = DEFAULT_BLEND
         if head_store.weights_stamp(refitted) is not None:
-            blend = head_store.load_weights(refitted)[1]
+            chosen = head_store.load_weights(refitted)[1]
+        blend = TrackedBlend.load(directory, chosen)
         learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor, ledger, windows)
         if learner._names:
             name_standing(state, config.labels, partial(served.features, layers=state.layers))
@@ -151,23 +154,42 @@ class FastLearner:
         self, state: HeadState, changes: Sequence[tuple[Change, Lesson | None]]
     ) -> list[tuple[Change, Lesson | None]]:
         """Judge and fold, a block at a time; returns what was taught."""
-        features = self._features(state, changes)
+        inputs = _inputs(changes)
+        outputs = self.served.heads(inputs, state.layers)
+        features = dict(zip(inputs, outputs.features, strict=True))
+        tuned = dict(zip(inputs, outputs.tuned, strict=True))
         found: list[tuple[Change, Lesson | None]] = []
         for number, block in self._scrutiny.blocks(changes):
             self._scrutiny.turn(state, number)
-            held = self._scrutiny.judge(block, features)
+            answers = self._scrutiny.answers(block, features)
+            held = self._scrutiny.judge(block, answers)
             taught = [(change, Lesson(None) if said and change.event.id in held else said) for change, said in block]
+            self._compare(taught, tuned, answers)
             self._fold(state, _ours(taught), features)
             state.advance(block[-1][0].seq)
             found += taught
         return found
 
-    def _features(self, state: HeadState, changes: Sequence[tuple[Change, Lesson | None]]) -> Mapping[Input, Array]:
-        """Of every input that is judged, folded or taken out."""
-        inputs = [change.event.input for change, said in changes if said is not None]
-        inputs += [change.previous_input for change, _ in _ours(changes) if change.previous_input is not None]
-        distinct = list(dict.fromkeys(inputs))
-        return dict(zip(distinct, self._encode(distinct), strict=True))
+    def _compare(
+        self,
+        changes: Sequence[tuple[Change, Lesson | None]],
+        tuned: Mapping[Input, Floats],
+        fast: Mapping[Input, Array],
+    ) -> None:
+        """Which of the heads knew labels that neither has learnt; holdout rows are the gate's alone."""
+        rows = [
+            (tuned[change.event.input], fast[change.event.input], said.label)
+            for change, said in changes
+            if said is not None
+            and isinstance(said.label, str)
+            and change.kind is ChangeKind.LABEL
+            and change.event.split is not Split.HOLDOUT
+            and change.event.input in fast
+        ]
+        if rows:
+            ours, theirs, truth = zip(*rows, strict=True)
+            labels = tuple(self.served.model.labels)
+            self._blend.see(np.stack(ours), labels, np.stack(theirs), self._scrutiny.labels, truth)
 
     def _encode(self, inputs: Sequence[Input]) -> Array:
         return self.served.features(inputs, None if self.state is None else self.state.layers)
@@ -228,20 +250,32 @@ class FastLearner:
     def publish(self) -> None:
         """Write the small weights that predictors load."""
         if self.state is not None:
-            head_store.save_weights(self._directory, self.weights(self.state), self._blend)
+            head_store.save_weights(self._directory, self.weights(self.state), self._blend.weight)
 
     def snapshot(self, *, even_if_unmoved: bool = False) -> None:
         """Write the sums with their cursor, where anything changed."""
         if self.state is not None and (even_if_unmoved or self.state.cursor != self._saved_cursor):
             self._scrutiny.save(self.state)
+            self._blend.save(self._directory)
             head_store.save_state(self._directory, self.state)
             self._saved_cursor = self.state.cursor
 
     def answering(self) -> ServedModel:
         """What a predictor that loaded this version now answers with."""
-        return self.served if self.state is None else self.served.with_weights(self.weights(self.state), self._blend)
+        return (
+            self.served
+            if self.state is None
+            else self.served.with_weights(self.weights(self.state), self._blend.weight)
+        )
 
 
 def _ours(changes: Sequence[tuple[Change, Lesson | None]]) -> list[tuple[Change, Lesson]]:
     """What is folded: train rows that teach something, or nothing any more."""
     return [(change, said) for change, said in changes if said is not None and change.event.split is Split.TRAIN]
+
+
+def _inputs(changes: Sequence[tuple[Change, Lesson | None]]) -> list[Input]:
+    """Every input that is judged, folded or taken out, once."""
+    inputs = [change.event.input for change, said in changes if said is not None]
+    inputs += [change.previous_input for change, _ in _ours(changes) if change.previous_input is not None]
+    return list(dict.fromkeys(inputs))

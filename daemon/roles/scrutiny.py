@@ -90,22 +90,35 @@ class Scrutiny:
         self._weights, self._counts = _ask(state)
         self._block = number
 
-    def judge(self, changes: Sequence[Taught], features: Mapping[Input, Array]) -> AbstractSet[str]:
-        """Pass the changes of a block; ``features`` of the inputs that teach. Returns the ids of events whose
-        labels must not be folded."""
+    def answers(self, changes: Sequence[Taught], features: Mapping[Input, Array]) -> Mapping[Input, Array]:
+        """What the head says, as of the block's beginning, to each input of ``changes`` that teaches: [C] over
+        ``labels``."""
+        inputs = list(dict.fromkeys(change.event.input for change, said in changes if said is not None))
+        if self._weights is None or not inputs:
+            return {}
+        odds = self._weights.probabilities(np.stack([features[value] for value in inputs]).astype(np.float32))
+        return dict(zip(inputs, odds, strict=True))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return () if self._weights is None else self._weights.labels
+
+    def judge(self, changes: Sequence[Taught], answers: Mapping[Input, Array]) -> AbstractSet[str]:
+        """Pass the changes of a block. Returns the ids of events whose labels must not be folded."""
         for change, said in changes:
             if change.seq > self._ledger.cursor:
-                self._pass(change, said, features)
+                self._pass(change, said, answers)
                 self._ledger.cursor = change.seq
         return {change.event.id for change, _ in changes if self._ledger.holds(change.event.id)}
 
-    def _pass(self, change: Change, said: Lesson | None, features: Mapping[Input, Array]) -> None:
+    def _pass(self, change: Change, said: Lesson | None, answers: Mapping[Input, Array]) -> None:
         event, key = change.event, (change.previous_key or change.event.key).hex()
         self._ledger.forget(event.id, key, erased=change.kind is ChangeKind.ERASE)
         if said is not None and isinstance(said.label, str) and len(self._schema.classes(said.label)) == 1:
             train = event.split is Split.TRAIN
             given = Given(event.id, event.key.hex(), said.label, event.source, change.seq, train)
-            self._ledger.judge(given, self._find(said.label, features[event.input]))
+            odds = answers.get(event.input)
+            self._ledger.judge(given, None if odds is None else self._find(said.label, odds, self.labels, self._counts))
 
     def align(self, state: HeadState) -> bool:
         """Take out of the state what is held back, put in what is not any more; whether anything moved."""
@@ -168,7 +181,8 @@ class Scrutiny:
         for row, vector in rows:
             if row.id in inside:
                 state.add(bytes.fromhex(row.key), row.id, row.label, vector)
-            found = self._found(weights, counts, row.label, vector)
+            odds = weights.probabilities(np.asarray(vector, np.float32)[None])[0]
+            found = self._find(row.label, odds, weights.labels, counts)
             if found is None:
                 self._ledger.young.put(row)
             else:
@@ -190,12 +204,8 @@ class Scrutiny:
 
     # -- asking -------------------------------------------------------------------------------------
 
-    def _find(self, label: str, vector: Array) -> Finding | None:
-        return None if self._weights is None else self._found(self._weights, self._counts, label, vector)
-
-    def _found(self, weights: FastWeights, counts: Mapping[str, int], label: str, vector: Array) -> Finding | None:
-        odds = weights.probabilities(np.asarray(vector, np.float32)[None])[0]
-        return find(label, odds, weights.labels, counts, self._ledger.config.young_events)
+    def _find(self, label: str, odds: Array, labels: tuple[str, ...], counts: Mapping[str, int]) -> Finding | None:
+        return find(label, odds, labels, counts, self._ledger.config.young_events)
 
     def _encoded(self, rows: Sequence[Given], windows: Sequence[Window] = ()) -> list[tuple[Given, Array]]:
         """Those whose input is still what it was, and in none of ``windows``, with its features."""

@@ -179,7 +179,10 @@ class ServedModel:
         examples = self.encode_rows(rows)
         return self.task.unit_scores(self.answers(examples), [example.target for example in examples])
 
-    @torch.inference_mode()
+    def heads(self, inputs: Sequence[Input], layers: int) -> HeadOutputs:
+        """What the encoder gives for inputs, for both heads. ``layers``: of the features; 0 for none."""
+        return self._encoded(self.model, self.encode(inputs), layers)
+
     def features(self, inputs: Sequence[Input], layers: int | None = None) -> NDArray[np.float32]:
         """[B, layers * H] features that fast heads are folded on.
 
@@ -188,11 +191,7 @@ class ServedModel:
         wanted = layers if layers is not None else self.weights.layers if self.weights is not None else 0
         if wanted < 1:
             raise ValueError("layers: not given, and there are no fast weights to tell; pass the HeadState's layers")
-        parts = [
-            _numpy(self.model.encoder(piece, layers=wanted).features)
-            for piece in pieces(self.encode(inputs), self._forward_tokens)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, wanted * self.model.encoder.hidden_size), np.float32)
+        return self.heads(inputs, wanted).features
 
     def warm(self) -> None:
         """Answer a probe. Raises VersionCorrupt where shapes are wrong or a number is not finite."""

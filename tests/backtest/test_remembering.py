@@ -22,7 +22,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Remembering, list[int]]:
     run = model.model.encoder.forward
 
     def forward(examples: Any, **options: Any) -> Any:
-        texts.append(len(examples))
+        texts.extend([len(examples)] if examples else [])
         return run(examples, **options)
 
     monkeypatch.setattr(model.model.encoder, "forward", forward)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
-import torch
 
 from daemon.config.task import Gate, Labels, Update
 from daemon.errors import CommandRefused, StoreFull, UnknownVersion
@@ -25,15 +24,6 @@ from daemon.trust.errors import Errors
 from daemon.update.job import read_rows
 from tests.buffer.support import TASK, arrival, delete, retract
 from tests.roles.bench import Bench
-
-
-@pytest.fixture
-def bench(tmp_path: Path, base: str) -> Iterator[Bench]:
-    deterministic = torch.are_deterministic_algorithms_enabled()
-    made = Bench(tmp_path / "state", base)
-    yield made
-    made.buffer.close()
-    torch.use_deterministic_algorithms(deterministic)
 
 
 def test_given_enough_labels_when_stepping_then_a_version_is_trained_judged_and_served(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from daemon.clock import SystemClock
 from daemon.errors import CommandRefused
 from daemon.events import Input, Split
 from daemon.heads.ncm import NcmState
+from daemon.heads.outputs import HeadOutputs
 from daemon.roles.commands import COMMANDS, MOST_RELEASED
 from daemon.roles.control import Control
 from daemon.roles.fast import FastLearner
@@ -39,8 +41,9 @@ class Apart(ServedModel):
     def __init__(self, served: ServedModel) -> None:
         super().__init__(served.version, served.model, served.tokenizer, None, served.blend, served.task)
 
-    def features(self, inputs: Sequence[Input], layers: int | None = None) -> NDArray[np.float32]:
-        return np.stack([self._one(value.text or "") for value in inputs]) if inputs else super().features([], layers)
+    def heads(self, inputs: Sequence[Input], layers: int) -> HeadOutputs:
+        found = super().heads(inputs, layers)
+        return replace(found, features=np.stack([self._one(value.text or "") for value in inputs])) if inputs else found
 
     def _one(self, text: str) -> NDArray[np.float32]:
         draw = np.random.default_rng(int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big"))

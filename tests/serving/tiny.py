@@ -43,12 +43,13 @@ class TinyEncoder(nn.Module):
         self.table = nn.Parameter(torch.randn(256, HIDDEN, generator=torch.Generator().manual_seed(seed)))
 
     def forward(self, examples: Sequence[Example], layers: int = 0) -> TinyEncoded:
-        pooled = torch.stack([self.table[list(example.token_ids)].mean(0) for example in examples])
+        rows = [self.table[list(example.token_ids)] for example in examples]
+        pooled = torch.stack([row.mean(0) for row in rows]) if rows else torch.zeros(0, HIDDEN)
         features = None
         if layers:
             parts = [nn.functional.normalize(pooled.roll(layer, 1), dim=1) for layer in range(layers)]
             features = torch.cat(parts, dim=1) / layers**0.5
-        hidden = torch.cat([self.table[list(example.token_ids)] for example in examples])
+        hidden = torch.cat([*rows, torch.zeros(0, HIDDEN)])
         return TinyEncoded(pooled, features, hidden, [len(example.token_ids) for example in examples])
 
 
