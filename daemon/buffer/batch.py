@@ -1,7 +1,8 @@
 """One append's unit of work: rows are looked up once, changed in memory, written at the end.
 
 Everything a batch does is inside the writer's transaction, which flushes the counters; :meth:`Batch.flush`
-writes the rest with a few prepared statements.
+writes the rest with a few prepared statements, or :meth:`Batch.stage` and then :meth:`Batch.file`, which is most of
+the work and needs no interpreter.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from daemon.buffer.counts import ClassCount, Counts, TaskCount
 from daemon.buffer.ports import label_text
 from daemon.buffer.rows import COLUMNS, Row, Stored, read_label
 from daemon.buffer.split import TRAIN, decide
+from daemon.buffer.staging import Staging
 from daemon.events import ChangeKind
 
 EVICTED, ERASED = 1, 2
@@ -24,7 +26,6 @@ _SELECT = f"SELECT {_COLUMNS} FROM events WHERE "
 _KNOWN = f"SELECT {_COLUMNS} FROM carray(?) AS asked CROSS JOIN events ON digest = asked.value"
 _GONE = "SELECT digest, state FROM carray(?) AS asked CROSS JOIN gone ON digest = asked.value"
 _SIDES = "SELECT key, split FROM carray(?2) AS asked CROSS JOIN splits ON task = ?1 AND key = asked.value"
-_INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
 _UPDATE = f"UPDATE events SET {', '.join(f'{c} = ?{i + 1}' for i, c in enumerate(COLUMNS) if i)} WHERE row = ?1"
 _SPLIT = "SELECT split FROM splits WHERE task = ? AND key = ?"
 _CHANGE = "INSERT INTO changes VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -46,10 +47,11 @@ class Batch:
         self._gone: dict[bytes, int] = {}
         self._splits: dict[tuple[int, bytes], int] = {}
         self._asked: set[tuple[int, bytes]] = set()
-        self._new_splits: list[tuple[int, bytes, int]] = []
+        self._new_splits: dict[tuple[int, int], list[bytes]] = {}  # (task, side) -> keys
         self._changes: list[tuple[Any, ...]] = []
         self._inputs: list[tuple[Any, ...]] = []
         self._history: list[tuple[Any, ...]] = []
+        self._staging = Staging(connection)
 
     def prefetch(self, digests: Sequence[bytes], keys: Mapping[int, Sequence[bytes]]) -> None:
         """Look up many ids, and many split keys by task, at once: one statement each, run without the interpreter."""
@@ -108,7 +110,11 @@ class Batch:
             self._side(task, row.split, entry, 1)
 
     def dirty(self, row: Row) -> None:
-        self._dirty[row.row] = row
+        """Call it before a row's label or input changes."""
+        if row.row not in self._dirty:
+            self._dirty[row.row] = row
+            if row.row >= self._first_new and row.seq:
+                self._tell(row, ChangeKind.LABEL, row.seq, 0, None)
 
     def split(self, task: TaskCount, key: bytes, entry: ClassCount) -> int:
         """The stored split of a key; decided and stored where it is first seen, with a label of this class."""
@@ -118,7 +124,7 @@ class Batch:
             side = self._stored_split(place)
             if side is None:
                 side = decide(task.split, key, entry.train_rows)
-                self._new_splits.append((*place, side))
+                self._new_splits.setdefault((task.id, side), []).append(key)
             self._splits[place] = side
         return side
 
@@ -128,7 +134,7 @@ class Batch:
         if place not in self._splits:
             stored = self._stored_split(place)
             if stored is None:
-                self._new_splits.append((*place, side))
+                self._new_splits.setdefault((task.id, side), []).append(key)
             self._splits[place] = side if stored is None else stored
 
     def _stored_split(self, place: tuple[int, bytes]) -> int | None:
@@ -162,11 +168,15 @@ class Batch:
     def change(self, task: TaskCount, row: Row, kind: ChangeKind, previous: Stored) -> int:
         """Log a change: ``row`` as it is now. Returns its seq."""
         seq = self.counts.next_seq(task)
-        self._changes.append(
-            (row.task, seq, kind, row.row, row.seq, row.label, row.label_time, row.source, row.revision, previous)
-        )
+        if row.row < self._first_new or row.row in self._dirty:
+            self._tell(row, kind, seq, row.seq, previous)  # else it is what the row itself says: its first label
         row.seq = seq
         return seq
+
+    def _tell(self, row: Row, kind: ChangeKind, seq: int, prior: int, previous: Stored) -> None:
+        self._changes.append(
+            (row.task, seq, kind, row.row, prior, row.label, row.label_time, row.source, row.revision, previous)
+        )
 
     def remember_input(self, row: Row) -> None:
         """Keep the input in force for the changes so far; call it before the input changes."""
@@ -178,16 +188,28 @@ class Batch:
         self._history.append((row.row, order, label, label_time, source))
 
     def flush(self) -> None:
+        self.stage()
+        self.file()
+
+    def stage(self) -> None:
+        """Write what the interpreter is needed for. No change may come after it."""
         db = self.connection
         changed = [row for number, row in self._dirty.items() if number < self._first_new]
         self._leave_slots(changed)
-        self._take_slots([*self._new, *changed])
-        db.executemany(_INSERT, [row.values() for row in self._new])
+        ends: dict[int, int] = {}
+        self._take_slots(self._new, ends)
+        moved = self._take_slots(changed, ends)
+        db.executemany("INSERT INTO class_rows VALUES (?, ?, ?)", [(row.class_, row.slot, row.row) for row in moved])
         db.executemany(_UPDATE, [row.values() for row in changed])
-        db.executemany("INSERT INTO splits VALUES (?, ?, ?)", self._new_splits)
         db.executemany(_CHANGE, self._changes)
         db.executemany(_INPUT, self._inputs)
         db.executemany(_HISTORY, self._history)
+        self._staging.put(self._new, self._dirty.keys())
+        self._staging.put_splits(self._new_splits)
+
+    def file(self) -> None:
+        """Write the rest, after :meth:`stage`: on whatever thread, while the connection is not used otherwise."""
+        self._staging.file()
 
     def _leave_slots(self, changed: Sequence[Row]) -> None:
         """Rows that no longer train where they did: the class's last row takes their place."""
@@ -216,17 +238,17 @@ class Batch:
             row.slot = None
             del self._homes[row.row]
 
-    def _take_slots(self, touched: Sequence[Row]) -> None:
-        ends: dict[int, int] = {}
-        entries = []
+    def _take_slots(self, touched: Sequence[Row], ends: dict[int, int]) -> list[Row]:
+        """Those of ``touched`` that train and had no slot. ``ends``: the last slot taken, by class."""
+        taken = []
         for row in touched:
             if row.label is not None and row.split == TRAIN and not row.erased and row.row not in self._homes:
                 class_id = row.class_
                 if class_id not in ends:
                     self._lasts_of(class_id, ends)
                 row.slot = ends[class_id] = ends[class_id] + 1
-                entries.append((class_id, row.slot, row.row))
-        self.connection.executemany("INSERT INTO class_rows VALUES (?, ?, ?)", entries)
+                taken.append(row)
+        return taken
 
     def _lasts_of(self, class_id: int, lasts: dict[int, int]) -> None:
         if class_id not in lasts:

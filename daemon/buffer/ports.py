@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -87,8 +87,13 @@ class BufferWriter(Protocol):
         positions: Mapping[Partition, tuple[int | None, int]],
         dead_letters: Sequence[DeadLetter] = (),
         identities: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> AppendReport:
         """One transaction: events, positions and outbox, all or nothing.
+
+        ``meanwhile`` is called once, on this thread, while the transaction is written out and synced; the call
+        returns when both have ended. It may ask for :meth:`label_counts` (they are those of this append), of
+        nothing else here. What it raises is raised once the transaction has ended, after whatever ended that.
 
         Guarantees:
 

@@ -4,7 +4,8 @@ Guarantees:
 
 1. WAL with ``synchronous=FULL``: what a committed transaction wrote survives a crash or a power cut.
 2. A file made by a newer retaind is refused (SchemaTooNew) and left as it is; so is a file that is not ours.
-3. Freed text is overwritten (``secure_delete``), so that what is erased is not left in the file.
+3. Freed text is overwritten (``secure_delete``), so that what is erased is not left in the file. No other file gets
+   any: what SQLite keeps for a transaction is in memory (``temp_store``).
 """
 
 from __future__ import annotations
@@ -103,6 +104,7 @@ def open_to_write(path: Path) -> apsw.Connection:
             connection.pragma("journal_mode", "wal")
             connection.pragma("synchronous", "full")
             connection.pragma("secure_delete", "on")
+            connection.pragma("temp_store", "memory")
             connection.pragma("cache_size", -65536)
             connection.pragma("journal_size_limit", 64 << 20)
             connection.wal_autocheckpoint(4000)

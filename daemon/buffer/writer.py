@@ -1,17 +1,19 @@
 """The buffer's writer on SQLite: what the ingest role holds.
 
-An append goes: compare the stored positions with the expected ones → apply the arrivals → outbox →
-set the positions → commit (fsync). Anything that fails before the commit leaves nothing behind.
+An append goes: compare the stored positions with the expected ones and set the new ones → outbox → apply the
+arrivals → counters → file them and commit (fsync). Anything that fails before the commit leaves nothing behind. The
+last step needs no interpreter; ``meanwhile`` is done beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.buffer import arrivals as rules
 from daemon.buffer import outbox, retention
+from daemon.buffer.alongside import alongside
 from daemon.buffer.batch import Batch
 from daemon.buffer.counts import Counts
 from daemon.buffer.ports import AppendReport, Arrival, DeadLetter, OutboxSize, Partition
@@ -60,15 +62,23 @@ class SqliteBufferWriter:
         positions: Mapping[Partition, tuple[int | None, int]],
         dead_letters: Sequence[DeadLetter] = (),
         identities: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> AppendReport:
         now = self._clock.now()
-        with self._transaction() as counts:
+        with self._begun() as counts:
             self._move(positions)
             outbox.put(self._connection, dead_letters)
             batch = Batch(self._connection, counts)
             outcomes = rules.apply_all(batch, arrivals, now)
-            batch.flush()
+            batch.stage()
             self._connection.executemany("REPLACE INTO identities VALUES (?, ?)", list((identities or {}).items()))
+            counts.flush(self._connection)
+
+            def finish() -> None:
+                batch.file()
+                self._connection.execute("COMMIT")
+
+            alongside(finish, meanwhile) if meanwhile is not None else finish()
         if dead_letters:
             outcomes["", "dead_lettered"] += len(dead_letters)
         return AppendReport(dict(outcomes), counts.last_seq)
@@ -121,7 +131,15 @@ class SqliteBufferWriter:
 
     @contextmanager
     def _transaction(self) -> Iterator[Counts]:
-        """All or nothing; counters are re-read where another connection wrote or an attempt failed."""
+        with self._begun() as counts:
+            yield counts
+            counts.flush(self._connection)
+            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _begun(self) -> Iterator[Counts]:
+        """All or nothing: who begins commits, an error rolls back. Counters are re-read where another connection
+        wrote or an attempt failed."""
         with translated(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -130,8 +148,6 @@ class SqliteBufferWriter:
                     self._counts = Counts(self._connection, self._splits)
                     self._version = version
                 yield self._counts
-                self._counts.flush(self._connection)
-                self._connection.execute("COMMIT")
             except BaseException:
                 self._counts = None
                 if self._connection.in_transaction:

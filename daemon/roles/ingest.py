@@ -11,6 +11,8 @@ Guarantees:
 5. Where the buffer's or the outbox's budget is used up reading pauses: polls go on and bring nothing, so that the
    source keeps its partitions. It goes on by itself when there is room. Each pause says why
    (``daemon.roles.troubles``).
+6. Behind a large poll the next one is read and sorted while it is being written and synced: one, no more. It is
+   stored after it, or dropped and read again: where that one failed, and where partitions were dealt anew.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from daemon.config.task import Labels
 from daemon.errors import Rebalanced, StoreFull, StreamDenied, StreamUnavailable
 from daemon.observe import Observer
 from daemon.process import without_collection
+from daemon.roles.ahead import Ahead
 from daemon.roles.letter import place_text
 from daemon.roles.letters import Letters
 from daemon.roles.placing import Placing
@@ -38,7 +41,9 @@ from daemon.tasks.base import TaskSchema
 
 log = structlog.get_logger(__name__)
 
-MAX_RECORDS = 10_000
+MAX_RECORDS = 20_000
+LARGE = 1000
+"""Records of a poll that take so long to store that reading the next one beside it pays."""
 COMMIT_S = 1.0
 POLL_S = 0.2
 FIRST_RETRY_S, LONGEST_RETRY_S = 0.5, 5.0
@@ -90,6 +95,7 @@ class IngestRole:
         )
         self._placing = Placing(source, buffer, observer)
         self._reading = Reading(self._placing, buffer, decoders, schemas, labels or {}, max_record_bytes)
+        self._ahead = Ahead(self._read)
         self._maintained = clock.monotonic()
         self._committed = -COMMIT_S
         self._uncommitted: dict[TopicPartition, int] = {}
@@ -110,11 +116,11 @@ class IngestRole:
                 retry_s, is_ready = FIRST_RETRY_S, True
             except Rebalanced as error:
                 log.info("rebalanced", error=str(error))
-                self._placing.rewind()
+                self._rewind()
             except (StreamUnavailable, StoreFull) as error:
                 reason = next(name for kind, name in REASONS if isinstance(error, kind))
                 self._troubles.set(reason, str(error))
-                self._placing.rewind()
+                self._rewind()
                 stop.wait(retry_s)
                 retry_s = min(LONGEST_RETRY_S, retry_s * 2)
         self.close()
@@ -125,10 +131,13 @@ class IngestRole:
         Raises StoreFull (nothing was stored; the next step reads the same records again), StreamUnavailable,
         TopicRecreated, PositionConflict (another writer moved the positions).
         """
-        self._placing.refresh()
+        if self._placing.refresh():  # what was read ahead may be of a partition that went
+            self._rewind()
+            self._placing.refresh()
         self._pause_or_resume()
         with without_collection():
-            stored = self._store(self._read(timeout_s))  # nothing of it is left when cycles are searched for again
+            ahead = None if self.paused else self._ahead.take()
+            stored = self._store(ahead or self._read(timeout_s))
         self._commit()
         sent = self._letters.send()
         self._maintain()
@@ -153,6 +162,11 @@ class IngestRole:
             return f"reading paused: old events have to go, and {error}"
         return None if room else NO_ROOM
 
+    def _rewind(self) -> None:
+        """Read on from what is stored."""
+        self._ahead.drop()
+        self._placing.rewind()
+
     def close(self) -> None:
         self._troubles.clear()
         self._source.close()
@@ -172,10 +186,12 @@ class IngestRole:
         positions: dict[Partition, tuple[int | None, int]] = {
             partition: (self._placing.stored.get(partition), end) for partition, end in read.ends.items()
         }
+        identities = self._placing.new_identities
+        meanwhile = self._ahead.fetch if len(read.arrivals) + len(read.letters) >= LARGE else None
         try:
-            report = self._buffer.append(read.arrivals, positions, read.letters, self._placing.new_identities)
+            report = self._buffer.append(read.arrivals, positions, read.letters, identities, meanwhile)
         except BaseException:
-            self._placing.rewind()
+            self._rewind()
             raise
         self._placing.stored.update(read.ends)
         self._placing.new_identities.clear()
@@ -186,6 +202,7 @@ class IngestRole:
         for produced in read.probes:
             self._observer.measure("probe_seconds", max(0.0, self._clock.now() - produced), stage="stored")
         self._uncommitted.update(read.ends)
+        self._ahead.check()
         return True
 
     def _commit(self) -> None:

@@ -27,18 +27,22 @@ class Placing:
         self.next: dict[TopicPartition, int] = {}
         self.new_identities: dict[str, str] = {}
 
-    def refresh(self) -> None:
-        """Seek in partitions that are newly assigned, forget those that are gone.
+    def refresh(self) -> bool:
+        """Seek in partitions that are newly assigned, forget those that are gone; whether any were.
 
         Raises TopicRecreated where a topic is another incarnation than the one the positions are of.
         """
         assigned = set(self._source.assignment())
-        for partition in self.next.keys() - assigned:
+        gone = self.next.keys() - assigned
+        for partition in gone:
             del self.next[partition]
             self.stored.pop(partition, None)
         fresh = sorted(assigned - self.next.keys())
-        if not fresh:
-            return
+        if fresh:
+            self._place_all(fresh)
+        return bool(gone)
+
+    def _place_all(self, fresh: Sequence[TopicPartition]) -> None:
         self._check({partition.topic for partition in fresh})
         positions = self._buffer.positions()
         for partition in fresh:

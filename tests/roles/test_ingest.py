@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -52,10 +52,11 @@ class Moody(SqliteBufferWriter):
         positions: Mapping[Partition, tuple[int | None, int]],
         dead_letters: Sequence[DeadLetter] = (),
         identities: Mapping[str, str] | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> AppendReport:
         if self.full:
             raise StoreFull("full; make room")
-        return super().append(arrivals, positions, dead_letters, identities)
+        return super().append(arrivals, positions, dead_letters, identities, meanwhile)
 
     def maintain(self, passed: Mapping[str, int]) -> None:
         self.told = passed
