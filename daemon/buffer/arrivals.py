@@ -41,14 +41,13 @@ def apply_all(batch: Batch, arrivals: Sequence[Arrival], now: float) -> Counter[
 
     ``now`` is seconds since the epoch. Raises ConfigError for a task that is not configured.
     """
-    digests = [id_digest(arrival.event.task, arrival.event.id) for arrival in arrivals]
     tasks = {name: batch.counts.task(name) for name in {arrival.event.task for arrival in arrivals}}
-    keys: dict[int, list[bytes]] = {task.id: [] for task in tasks.values() if task.split.by == "input"}
-    for arrival in arrivals:
-        of_task = keys.get(tasks[arrival.event.task].id)
-        if of_task is not None and arrival.key is not None:
-            of_task.append(arrival.key)
-    batch.prefetch(digests, {task: asked for task, asked in keys.items() if asked})
+    digests = [id_digest(arrival.event.task, arrival.event.id) for arrival in arrivals]
+    keys: dict[str, list[bytes]] = {name: [] for name, task in tasks.items() if task.split.by == "input"}
+    for event, _, _, key in arrivals:
+        if key is not None and event.task in keys:
+            keys[event.task].append(key)
+    batch.prefetch(digests, {tasks[name].id: asked for name, asked in keys.items() if asked})
     outcomes: dict[str, list[str]] = {name: [] for name in tasks}
     for arrival, digest in zip(arrivals, digests, strict=True):
         name = arrival.event.task
@@ -79,11 +78,12 @@ def _apply(batch: Batch, task: TaskCount, digest: bytes, arrival: Arrival, now: 
 
 def _statement(arrival: Arrival) -> Statement | None:
     event = arrival.event
-    if event.label is None and event.op is not Op.RETRACT:
+    label = None if event.op is Op.RETRACT else event.label
+    if label is None and event.op is not Op.RETRACT:
         return None
     time = arrival.record_time if event.label_time is None else event.label_time
-    label = None if event.op is Op.RETRACT else write_label(event.label)
-    return Statement(order_of(time, arrival.origin), label, time, event.source)
+    stored = label if type(label) is str else write_label(label)
+    return Statement(order_of(time, arrival.origin), stored, time, event.source)
 
 
 def _store(
@@ -92,15 +92,16 @@ def _store(
     event, key = arrival.event, _key(arrival)
     at_once = said is not None and said.label_time == arrival.record_time
     order = said.order if said is not None and at_once else order_of(arrival.record_time, arrival.origin)
-    waiting = pending.join(batch.connection, task, digest)
+    waiting = pending.join(batch.connection, task, digest) if task.pending else None
     first = said if said is not None and said.label is not None and not waiting else None
     label_order, label, label_time, _ = first or _UNSAID
-    entry = batch.counts.class_of(task, class_name(label))
+    entry = batch.counts.class_of(task, label if type(label) is str else class_name(label))
     side = None if first is None else batch.split(task, split_key(task.split, key, event.attributes), entry)
     time = arrival.record_time if event.time is None else event.time
     row = Row(  # by place: by name it takes a third longer, and this is the usual event
-        batch.counts.next_row, task.id, digest, event.id, time, value.text, value.text_pair, write_tokens(value),
-        key, order, write_attributes(event.attributes), side, label, label_time,
+        batch.counts.next_row, task.id, digest, event.id, time, value.text, value.text_pair,
+        None if value.tokens is None else write_tokens(value), key, order,
+        write_attributes(event.attributes) if event.attributes else None, side, label, label_time,
         label_order, event.source, entry.id, None, 0, 0, 0,
     )  # fmt: skip
     batch.add(row, task, entry)

@@ -45,8 +45,7 @@ class Batch:
         self._first_new = counts.next_row
         self._dirty: dict[int, Row] = {}
         self._gone: dict[bytes, int] = {}
-        self._splits: dict[tuple[int, bytes], int] = {}
-        self._asked: set[tuple[int, bytes]] = set()
+        self._splits: dict[int, dict[bytes, int | None]] = {}  # task -> key -> side; None: none is stored
         self._new_splits: dict[tuple[int, int], list[bytes]] = {}  # (task, side) -> keys
         self._changes: list[tuple[Any, ...]] = []
         self._inputs: list[tuple[Any, ...]] = []
@@ -56,18 +55,16 @@ class Batch:
     def prefetch(self, digests: Sequence[bytes], keys: Mapping[int, Sequence[bytes]]) -> None:
         """Look up many ids, and many split keys by task, at once: one statement each, run without the interpreter."""
         self._rows = dict.fromkeys(digests)
-        self._gone = dict.fromkeys(digests, 0)
         if digests:
             asked = apsw.carray(tuple(self._rows))
             for values in self.connection.execute(_KNOWN, (asked,)):
                 self._know(Row(*values))
             if self.counts.any_gone:
+                self._gone = dict.fromkeys(digests, 0)
                 self._gone.update(self.connection.execute(_GONE, (asked,)))
         for task, of_task in keys.items():
-            sought = dict.fromkeys(of_task)
-            for key, side in self.connection.execute(_SIDES, (task, apsw.carray(tuple(sought)))):
-                self._splits[task, key] = side
-            self._asked.update((task, key) for key in sought)
+            sides = self._splits[task] = dict.fromkeys(of_task)
+            sides.update(self.connection.execute(_SIDES, (task, apsw.carray(tuple(sides)))))
 
     def _know(self, row: Row) -> None:
         self._rows[row.digest] = self._by_row[row.row] = row
@@ -86,12 +83,13 @@ class Batch:
 
     def gone(self, digest: bytes) -> int:
         """0, EVICTED or ERASED."""
+        if not self.counts.any_gone:
+            return 0
         state = self._gone.get(digest)
         if state is None:
-            state = 0
-            if self.counts.any_gone:
-                state = self.connection.execute("SELECT state FROM gone WHERE digest = ?", (digest,)).get or 0
-            self._gone[digest] = state
+            state = self._gone[digest] = (
+                self.connection.execute("SELECT state FROM gone WHERE digest = ?", (digest,)).get or 0
+            )
         return state
 
     def bury(self, digest: bytes, state: int) -> None:
@@ -118,29 +116,29 @@ class Batch:
 
     def split(self, task: TaskCount, key: bytes, entry: ClassCount) -> int:
         """The stored split of a key; decided and stored where it is first seen, with a label of this class."""
-        place = (task.id, key)
-        side = self._splits.get(place)
+        sides = self._splits.get(task.id)
+        side = None if sides is None else sides.get(key)
         if side is None:
-            side = self._stored_split(place)
+            side = self._stored_split(task, key)
             if side is None:
                 side = decide(task.split, key, entry.train_rows)
                 self._new_splits.setdefault((task.id, side), []).append(key)
-            self._splits[place] = side
+            self._splits.setdefault(task.id, {})[key] = side
         return side
 
     def keep_split(self, task: TaskCount, key: bytes, side: int) -> None:
         """Give a key that has none the split of its event (an input revision stays on its side)."""
-        place = (task.id, key)
-        if place not in self._splits:
-            stored = self._stored_split(place)
+        sides = self._splits.setdefault(task.id, {})
+        if sides.get(key) is None:
+            stored = self._stored_split(task, key)
             if stored is None:
                 self._new_splits.setdefault((task.id, side), []).append(key)
-            self._splits[place] = side if stored is None else stored
+            sides[key] = side if stored is None else stored
 
-    def _stored_split(self, place: tuple[int, bytes]) -> int | None:
-        if place in self._asked:
-            return None
-        row = self.connection.execute(_SPLIT, place).fetchone()
+    def _stored_split(self, task: TaskCount, key: bytes) -> int | None:
+        if key in self._splits.get(task.id, ()):
+            return None  # asked before
+        row = self.connection.execute(_SPLIT, (task.id, key)).fetchone()
         return None if row is None else int(row[0])
 
     def recount(self, task: TaskCount, row: Row, before: tuple[Stored, bool]) -> None:

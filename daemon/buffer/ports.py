@@ -87,7 +87,7 @@ class BufferWriter(Protocol):
         positions: Mapping[Partition, tuple[int | None, int]],
         dead_letters: Sequence[DeadLetter] = (),
         identities: Mapping[str, str] | None = None,
-        meanwhile: Callable[[], None] | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> AppendReport:
         """One transaction: events, positions and outbox, all or nothing.
 

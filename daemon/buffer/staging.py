@@ -1,8 +1,8 @@
 """New rows on their way into the tables: handed over one by one, filed all at once.
 
-SQLite gives the interpreter back for every row that it is handed, so rows that go straight into their tables keep it
-from other threads for as long as that takes. Here they go into a table in memory that has no index (a tenth of the
-time), and from there into ``events``, ``changes``, ``class_rows`` and ``splits`` by one statement each, which needs
+Every row that SQLite is handed takes the interpreter along, so rows that go straight into their tables keep it from
+other threads for as long as that takes. Here they go into a table in memory that has no index (a fifth of the time),
+and from there into ``events``, ``changes``, ``class_rows`` and ``splits`` by one statement each, which needs
 no interpreter: whoever waits for it can do something else meanwhile.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import apsw
 
@@ -35,7 +36,7 @@ class Staging:
         self._connection = connection
         self._told = _numbers(())
         self._rows = False
-        self._splits: list[tuple[int, int, apsw.carray]] = []
+        self._splits: list[tuple[int, int, Any]] = []
 
     def put(self, rows: Sequence[Row], told: Collection[int]) -> None:
         """New rows as they are now. One with a ``seq`` has one change, its first label, but for those that ``told``
@@ -62,5 +63,5 @@ class Staging:
             db.execute("DELETE FROM staged")
 
 
-def _numbers(rows: Iterable[int]) -> apsw.carray:
+def _numbers(rows: Iterable[int]) -> Any:
     return apsw.carray(array("q", (0, *rows)))  # it may not be empty, and no row is numbered 0

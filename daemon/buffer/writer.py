@@ -62,7 +62,7 @@ class SqliteBufferWriter:
         positions: Mapping[Partition, tuple[int | None, int]],
         dead_letters: Sequence[DeadLetter] = (),
         identities: Mapping[str, str] | None = None,
-        meanwhile: Callable[[], None] | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> AppendReport:
         now = self._clock.now()
         with self._begun() as counts:

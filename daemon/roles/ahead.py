@@ -23,7 +23,7 @@ class Ahead:
         try:
             read = self._read(WAIT_S)
             self._held = read if read.ends else None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - raised by check
             self._error = error
 
     def check(self) -> None:

@@ -62,12 +62,15 @@ class Reading:
         return read
 
     def _admit(self, event: Event) -> None:
-        label, policy = event.label, self._labels.get(event.task)
-        if policy is None or label is None or event.op is not Op.UPSERT or (event.task, label) in self._admitted:
+        label, task = event.label, event.task
+        if label is None or (task, label) in self._admitted:
             return
-        known = self._known.get(event.task)
+        policy = self._labels.get(task)
+        if policy is None or event.op is not Op.UPSERT:
+            return
+        known = self._known.get(task)
         if known is None:
-            known = self._known[event.task] = dict(self._buffer.label_counts(event.task))
+            known = self._known[task] = dict(self._buffer.label_counts(task))
         admit(label, known, policy)
         known.setdefault(label_text(label), 1)
-        self._admitted.add((event.task, label))
+        self._admitted.add((task, label))

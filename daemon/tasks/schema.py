@@ -16,13 +16,17 @@ from daemon.tasks.metrics import mean_score
 
 MAX_LABEL_CHARS = 256
 _HASH = hashlib.blake2b(digest_size=16)
+_MARKED = bytes(33 if chr(code).isspace() and code != 32 else code for code in range(128)) + bytes(128)
+"""ASCII with white space other than the space turned into something else: a text without any stays as it is."""
 
 
 def normalise_text(text: str) -> str:
     """Unicode NFKC, runs of white space as one space, ends stripped; case kept."""
     if text.isascii():
         text = text.strip()
-        return text if text.isprintable() and "  " not in text else " ".join(text.split())  # the usual case first
+        data = text.encode()
+        usual = data.translate(_MARKED) == data and "  " not in text  # isprintable takes three times as long
+        return text if usual else " ".join(text.split())
     return " ".join(unicodedata.normalize("NFKC", text).split())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,6 +52,57 @@ class BufferContract:
         assert buffer.writer.positions() == {("labelled", 0): 4, ("labelled", 1): 9}
         assert buffer.writer.identities() == {"labelled": "uuid"}
         assert buffer.reader.get(TASK, "a") is not None
+
+    def test_meanwhile_is_done_once_and_may_ask_for_the_labels(self, start: Open) -> None:
+        buffer = start()
+        seen: list[tuple[int, dict[str, int]]] = []
+
+        def meanwhile() -> None:
+            seen.append((threading.get_ident(), dict(buffer.writer.label_counts(TASK))))
+
+        # When something is to be done beside an append, Then it is, on this thread, and knows what is appended
+        report = buffer.writer.append(many(30), {("labelled", 0): (None, 30)}, meanwhile=meanwhile)
+        assert seen == [(threading.get_ident(), {"c0": 10, "c1": 10, "c2": 10})]
+        assert report.outcomes == {(TASK, "stored"): 30}
+        assert buffer.reader.stats(TASK).events == 30
+        # When it fails, Then its error is raised, and all is stored
+        with pytest.raises(ZeroDivisionError):
+            buffer.writer.append(many(30, start=30), {("labelled", 0): (30, 60)}, meanwhile=lambda: 1 / 0)
+        assert buffer.writer.positions() == {("labelled", 0): 60}
+        assert len(fold(buffer.changes())) == 60
+        # When what is appended is refused, Then nothing is done
+        with pytest.raises(PositionConflict):
+            buffer.writer.append([], {("labelled", 0): (7, 8)}, meanwhile=meanwhile)
+        assert len(seen) == 1
+
+    def test_changes_of_an_event_within_its_first_append_are_all_logged(self, start: Open) -> None:
+        # Given events that come, are labelled, revised, retracted and erased in one append
+        buffer = start(tasks={TASK: TaskConfig(split=ALL_TRAIN)})
+        buffer.put(
+            arrival("a", "text", "x", at=1),
+            arrival("a", "other text", "y", at=2),
+            arrival("b", "second", at=3),
+            arrival("b", label="z", at=4),
+            arrival("c", "third", "x", at=5),
+            retract("c", at=6),
+            arrival("d", "fourth", "x", at=7),
+            delete("d", offset=9),
+            arrival("e", "fifth", "x", at=8),
+        )
+        # Then who folds the log sees each step
+        found = [(c.event.id, c.kind, c.event.label, c.previous_label, c.event.revision) for c in buffer.changes()]
+        assert found == [
+            ("a", ChangeKind.LABEL, "x", None, 0),
+            ("a", ChangeKind.INPUT, "x", None, 1),
+            ("a", ChangeKind.REVISE, "y", "x", 2),
+            ("b", ChangeKind.LABEL, "z", None, 0),
+            ("c", ChangeKind.LABEL, "x", None, 0),
+            ("c", ChangeKind.RETRACT, None, "x", 1),
+            ("d", ChangeKind.LABEL, "x", None, 0),
+            ("d", ChangeKind.ERASE, "x", "x", 0),
+            ("e", ChangeKind.LABEL, "x", None, 0),
+        ]
+        assert {id_: event.label for id_, event in fold(buffer.changes()).items()} == {"a": "y", "b": "z", "e": "x"}
 
     def test_a_failing_append_leaves_nothing(self, start: Open) -> None:
         buffer = start()

@@ -126,9 +126,14 @@ def test_no_room_stores_nothing_and_can_be_tried_again(path: Path, write: Write)
         writer.append(batch, {("labelled", 0): (1, 201)})
     assert writer.positions() == {("labelled", 0): 1}
     assert writer.label_counts(TASK) == {"x": 1}
+    # and so it is where something else is done meanwhile, which has ended then
+    done: list[None] = []
+    with pytest.raises(StoreFull, match="no space left"):
+        writer.append(batch, {("labelled", 0): (1, 201)}, meanwhile=lambda: done.append(None))
+    assert (len(done), writer.positions()) == (1, {("labelled", 0): 1})
     # When there is room again, Then it goes in
     writer._connection.pragma("max_page_count", 1 << 30)
-    writer.append(batch, {("labelled", 0): (1, 201)})
+    writer.append(batch, {("labelled", 0): (1, 201)}, meanwhile=lambda: None)
     assert writer.label_counts(TASK) == {"x": 1, "y": 200}
 
 

@@ -52,7 +52,7 @@ class Moody(SqliteBufferWriter):
         positions: Mapping[Partition, tuple[int | None, int]],
         dead_letters: Sequence[DeadLetter] = (),
         identities: Mapping[str, str] | None = None,
-        meanwhile: Callable[[], None] | None = None,
+        meanwhile: Callable[[], object] | None = None,
     ) -> AppendReport:
         if self.full:
             raise StoreFull("full; make room")

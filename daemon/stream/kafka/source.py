@@ -21,6 +21,8 @@ from daemon.stream.ports import Record, TopicPartition
 
 CLOSE_S = 10.0
 FETCH_WAIT_MS = 100
+DEAL_WAIT_S = 0.02
+"""How often who has no partition yet looks whether there is one."""
 MAX_PARTITION_BYTES = 4 << 20
 
 
@@ -71,7 +73,7 @@ class KafkaSource:
         client = self._open()
         try:
             with translated(self._subject):
-                found = client.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+                found = self._polled(client, max_records, timeout_s)
         except PositionLost as error:
             self._recover(error)
             return []
@@ -85,7 +87,17 @@ class KafkaSource:
             raise Rebalanced(f"{self._subject}: the partitions of {', '.join(self._topics)} were dealt anew")
         if not found:
             self._look_for_another()
-        return [_record(raw) for records in found.values() for raw in records]
+        return _records(found)
+
+    def _polled(self, client: KafkaConsumer, max_records: int, timeout_s: float) -> Mapping[Place, Sequence[Any]]:
+        """One poll of the client's; while no partition is named, one that ends soon after some were dealt."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            wait = left if self._named else min(left, DEAL_WAIT_S)
+            found: Mapping[Place, Sequence[Any]] = client.poll(timeout_ms=int(wait * 1000), max_records=max_records)
+            if found or wait == left or self._deals.number != self._seen_deal:
+                return found
 
     def pause(self) -> None:
         self._held = True
@@ -255,6 +267,18 @@ def offsets(positions: Mapping[TopicPartition, int]) -> dict[Place, OffsetAndMet
     return {Place(*partition): OffsetAndMetadata(offset, "", -1) for partition, offset in positions.items()}
 
 
-def _record(raw: Any) -> Record:
-    headers = tuple((name, value or b"") for name, value in raw.headers) if raw.headers else ()
-    return Record(raw.topic, raw.partition, raw.offset, raw.timestamp / 1000, raw.key, raw.value, headers)
+def _records(found: Mapping[Place, Sequence[Any]]) -> list[Record]:
+    """What a poll brought, partition by partition; a header's value that is missing is empty."""
+    return [
+        Record(
+            place.topic,
+            place.partition,
+            raw.offset,
+            raw.timestamp / 1000,
+            raw.key,
+            raw.value,
+            tuple((name, value or b"") for name, value in raw.headers) if raw.headers else (),
+        )
+        for place, raws in found.items()
+        for raw in raws
+    ]

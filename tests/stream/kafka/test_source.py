@@ -55,6 +55,19 @@ def read(source: KafkaSource, count: int) -> list[Record]:
     return found
 
 
+def test_given_a_new_member_when_it_polls_then_it_returns_once_partitions_are_dealt(
+    topic: MakeTopic, make: Make
+) -> None:
+    # Given a member that has no partition yet
+    source = make(topic("events", partitions=2))
+    assert source.assignment() == []
+    # When it polls with all the patience in the world, Then it does not need it
+    began = time.monotonic()
+    assert source.poll(100, 60.0) == []
+    assert time.monotonic() - began < 30
+    assert len(source.assignment()) == 2
+
+
 def test_given_a_second_member_when_partitions_are_dealt_anew_then_the_first_is_told_and_reads_nothing_before(
     topics: Topics, topic: MakeTopic, make: Make
 ) -> None:
