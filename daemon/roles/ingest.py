@@ -41,7 +41,7 @@ from daemon.tasks.base import TaskSchema
 
 log = structlog.get_logger(__name__)
 
-MAX_RECORDS = 20_000
+MAX_RECORDS = 10_000
 LARGE = 1000
 """Records of a poll that take so long to store that reading the next one beside it pays."""
 COMMIT_S = 1.0
