@@ -126,7 +126,7 @@ class IngestRole:
         self.close()
 
     def step(self, timeout_s: float = 0.0) -> bool:
-        """One poll and all that follows from it; whether there was anything to do.
+        """One poll, or the one read ahead, and all that follows from it; whether there was anything to do.
 
         Raises StoreFull (nothing was stored; the next step reads the same records again), StreamUnavailable,
         TopicRecreated, PositionConflict (another writer moved the positions).
