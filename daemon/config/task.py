@@ -144,6 +144,9 @@ class Gate(Section):
     of the answers more than nothing. 0: it need only be as good. With ``insufficient: promote`` it is not asked."""
     gain_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.9
     """How sure it must be that the candidate is better at all, by the same bootstrap: few rows show gains by chance."""
+    settled_confidence: Annotated[float, Field(ge=0.5, lt=1)] = 0.75
+    """The same where no class is new since the champion was trained: what is tuned on known classes may be worse for
+    those to come, and here none come."""
     class_rows: Annotated[int, Field(ge=10)] = 30
     """A class with so many holdout rows is judged by itself."""
     class_margin: Ratio = 0.1

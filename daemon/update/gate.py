@@ -8,8 +8,9 @@ Paired bootstrap (Efron 1979) over rows: the same resampled rows for both, one-s
 * ``classes``: no class with rows enough has shown to lose more than its margin (:mod:`daemon.update.floors`);
 * ``negative_flips``: the share of rows that got worse is not above its maximum (Yan et al. 2021);
 * ``gain``: on all rows kept from training the candidate is better by ``gate.min_gain_ratio``, and with a probability of
-  ``gate.gain_confidence`` better at all. Where it is not, the verdict stays what it is, and nothing moves: a swap
-  costs every consumer of the answers more than it brings.
+  ``gate.gain_confidence`` better at all (of ``settled_confidence`` where it knows no class that the champion's tuned
+  head did not: what is tuned on known classes may be worse for those to come). Where it is not, the verdict stays what
+  it is, and nothing moves: a swap costs every consumer of the answers more than it brings.
 
 *Rows kept from training* are those of the holdout, those of validation, and train rows that the update leaves out and
 that both fast heads give up for the judgement (:mod:`daemon.update.aside`).
@@ -41,11 +42,13 @@ def judge(
     aggregate: Callable[[Floats], float],
     direction: int,
     old_labels: AbstractSet[str],
+    grown: bool,
     config: Gate,
     seed: int,
 ) -> Verdict:
     """``validation``: the other rows kept from training; they tell of the gain, and decide where the holdout is too
-    small to say. ``direction``: 1 where more is better, else -1."""
+    small to say. ``grown``: the candidate was trained on classes beside ``old_labels``. ``direction``: 1 where more is
+    better, else -1."""
     scale = Scale(aggregate, direction, config.resamples)
     bench = _Bench(scale, config, seed)
     before, after = aggregate(holdout.champion), aggregate(holdout.candidate)
@@ -65,7 +68,7 @@ def judge(
     refuted = any(check.conclusive and not check.passed for check in checks)
     open_ = any(not check.conclusive for check in checks)
     if not refuted and config.min_gain_ratio and config.insufficient != "promote":
-        checks += bench.gain(holdout + validation)
+        checks += bench.gain(holdout + validation, config.gain_confidence if grown else config.settled_confidence)
     return Verdict(
         "fail" if refuted else "insufficient" if open_ else "pass",
         all(check.passed for check in checks),
@@ -113,17 +116,17 @@ class _Bench:
         reason = f"{why}: {word} on {len(both)} rows kept from training ({difference:+.4f})"
         return replace(made, passed=passed, margin=difference + allowance, reason=reason)
 
-    def gain(self, both: Pair) -> list[Check]:
+    def gain(self, both: Pair, confidence: float) -> list[Check]:
         """Worth a swap? No part of the decision: an equal candidate is fit to be served, and nothing moves for it."""
         least = self.config.min_gain_ratio
         if not len(both):
             return []
         difference = self.scale.difference(both)
         surely = float((self.scale.bootstrap(both, self.seed + 3) > 0).mean())
-        passed = bool(difference >= least and surely >= self.config.gain_confidence)
+        passed = bool(difference >= least and surely >= confidence)
         reason = (
             f"gain: {difference:+.4f} on {len(both)} rows kept from training ({least:g} is asked), better with a "
-            f"probability of {surely:.2f} ({self.config.gain_confidence:g} is asked): "
+            f"probability of {surely:.2f} ({confidence:g} is asked): "
             + ("enough" if passed else "what is served is as good")
         )
         return [Check("gain", passed, difference - least, reason, conclusive=False)]

@@ -23,6 +23,7 @@ def judge_attempt(attempt: Path, result: JobResult, job: UpdateJob, schema: Task
         aggregate=schema.aggregate,
         direction=schema.metric.direction,
         old_labels=frozenset(job.labels[: job.old_labels]),
+        grown=job.old_labels < len(job.labels),
         config=config,
         seed=job.seed,
     )

@@ -71,6 +71,7 @@ def test_the_gate_fails_a_candidate_that_gains_overall_and_drops_a_class(after: 
         aggregate=mean_score,
         direction=1,
         old_labels=frozenset({"a"}),
+        grown=False,
         config=Gate(resamples=200, min_gain_ratio=0.0),
         seed=0,
     )

@@ -27,6 +27,7 @@ def decide(
     seed: int = 0,
     aggregate: Any = mean_score,
     direction: int = 1,
+    grown: bool = True,
     **config: Any,
 ) -> Verdict:
     return judge(
@@ -35,6 +36,7 @@ def decide(
         aggregate=aggregate,
         direction=direction,
         old_labels=frozenset({"old"}),
+        grown=grown,
         config=Gate(**{"resamples": 200, "min_gain_ratio": 0.0, **config}),
         seed=seed,
     )
@@ -272,6 +274,25 @@ def test_a_gain_on_few_rows_must_be_more_than_chance(won: int, lost: int, promot
     candidate[: won + lost] = 1 - candidate[: won + lost]
     # When it is judged, then it is promoted where chance explains it in less than a tenth of the cases
     assert decide(champion, candidate, min_gain_ratio=0.005, max_negative_flip_ratio=0.1).promote is promoted
+
+
+def test_where_no_class_is_new_less_certainty_is_asked_for() -> None:
+    # Given a candidate that is better with a probability between the two
+    champion = np.concatenate([np.zeros((80, 1)), np.ones((20, 1))])
+    candidate = champion.copy()
+    candidate[:9], candidate[90:95] = 1, 0
+    # When no class came since the champion was trained, then it is promoted, else not
+    settled, grown = (
+        decide(champion, candidate, min_gain_ratio=0.005, max_negative_flip_ratio=0.1, resamples=5000, grown=grown)
+        for grown in (False, True)
+    )
+    assert (settled.promote, grown.promote) == (True, False)
+    assert "(0.75 is asked)" in check(settled, "gain").reason
+    # And chance is no gain there either
+    candidate[90:98] = 0
+    assert not decide(
+        champion, candidate, min_gain_ratio=0.005, max_negative_flip_ratio=0.1, resamples=5000, grown=False
+    ).promote
 
 
 def test_a_gain_is_told_by_all_rows_kept_from_training() -> None:
