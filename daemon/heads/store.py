@@ -8,6 +8,9 @@
       weights.json    the same for what predictors load, with "blend"
       weights-000000018214-9b1c77e02d5a.safetensors
 
+Beside them the learner keeps what it goes on from: ``blend.json`` (:mod:`daemon.heads.tracking`), ``judge/``
+(:mod:`daemon.roles.scrutiny`) and ``left_out.json`` (:mod:`daemon.roles.leaving`).
+
 The same files lie in a version's ``fast/`` and a job's ``fast/``. Labels, options and the blend weight
 stand in the safetensors file's own header too, under its hash; the pointer is for looking quickly.
 

@@ -13,13 +13,11 @@ Guarantees:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import orjson
 import structlog
 import torch
 
@@ -27,7 +25,6 @@ from daemon.buffer.ports import BufferReader
 from daemon.config.head import NoHead
 from daemon.config.paths import StatePaths
 from daemon.config.task import TaskConfig
-from daemon.durable import write_atomically
 from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import get_head
 from daemon.heads import store as head_store
@@ -36,7 +33,8 @@ from daemon.heads.naming import name_classes, name_standing
 from daemon.heads.ports import Array, FastWeights, HeadState
 from daemon.heads.tracking import TrackedBlend
 from daemon.registry.version import Version
-from daemon.roles.replay import Lesson, Standpoint, lesson, replay
+from daemon.roles.leaving import LeavingOut
+from daemon.roles.replay import Lesson, lesson
 from daemon.roles.scrutiny import Scrutiny
 from daemon.serving.served import ServedModel, load_served
 from daemon.tasks.base import TaskSchema
@@ -45,11 +43,6 @@ from daemon.trust.ledger import Ledger
 from daemon.update.eligible import Window
 
 log = structlog.get_logger(__name__)
-
-LEFT_OUT = "left_out.json"
-"""Beside a HeadState: the windows of labels that are not in it."""
-AT_ONCE = 64
-"""Events encoded at once."""
 
 
 class FastLearner:
@@ -125,7 +118,7 @@ class FastLearner:
         learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor, ledger, windows)
         if learner._names:
             name_standing(state, config.labels, partial(served.features, layers=state.layers))
-        learner._leave_out(state, windows, version)
+        learner._leave_out(state, LeavingOut(task, schema, reader, ledger, served, directory, windows))
         learner._scrutiny.resume(state)
         learner.publish()
         return learner
@@ -210,38 +203,17 @@ class FastLearner:
                 for name in self._schema.classes(taught.label):
                     state.add(event.key, event.id, name, np.asarray(now, dtype=np.float32))
 
-    def _leave_out(self, state: HeadState, windows: Sequence[Window], version: Version) -> None:
-        """Bring the state in line with ``windows``, where it was made under others."""
-        wanted = [[window.since, window.until, window.active] for window in windows]
-        path = self._directory / LEFT_OUT
-        applied = orjson.loads(path.read_bytes()) if path.exists() else version.meta.metrics.get("left_out", [])
-        if applied == wanted:
+    def _leave_out(self, state: HeadState, leaving: LeavingOut) -> None:
+        """Bring the state in line with the windows, where it was made under others."""
+        if not leaving.changed:
             return
-        changed = {(row[0], row[1]) for row in (*wanted, *applied) if row not in wanted or row not in applied}
-        points = self._standpoints([Window(*bounds) for bounds in sorted(changed)], state.cursor)
-        done = 0
-        while chunk := list(islice(points, AT_ONCE)):
-            self._stand(state, chunk)
+        inputs = 0
+        for number in leaving.slices(state):
             self.publish()
-            done += len(chunk)
+            inputs += number
         self.snapshot(even_if_unmoved=True)
-        write_atomically(path, orjson.dumps(wanted))
-        log.info("labels_left_out", task=self.task, version=version.id, inputs=done, windows=len(windows))
-
-    def _standpoints(self, changed: Sequence[Window], cursor: int) -> Iterator[tuple[str, Standpoint]]:
-        for window in changed:
-            for changes in self._reader.labelled_between(self.task, window.since, window.until):
-                known = [change for change in changes if change.seq <= cursor]
-                for point in replay(known, self._windows):
-                    yield changes[0].event.id, point
-
-    def _stand(self, state: HeadState, points: Sequence[tuple[str, Standpoint]]) -> None:
-        features = self.served.features([point.input for _, point in points], state.layers)
-        for (event_id, point), vector in zip(points, features, strict=True):
-            state.remove(point.key, event_id, vector)
-            if point.label is not None and not self._ledger.holds(event_id):
-                for name in self._schema.classes(point.label):
-                    state.add(point.key, event_id, name, np.asarray(vector, dtype=np.float32))
+        leaving.settle()
+        log.info("labels_left_out", task=self.task, version=self.version.id, inputs=inputs, windows=len(self._windows))
 
     def weights(self, state: HeadState) -> FastWeights:
         """What answers now: the classes that count (``labels.mode``)."""
