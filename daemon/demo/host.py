@@ -24,7 +24,13 @@ SETTINGS: Mapping[str, Any] = {
     "training": {"learning_rate": 0.0005, "epochs": 2, "batch_size": 16},
     "trigger": {"min_events": 200, "first_ratio": 1, "calm_ratio": 0, "cooldown_s": 2},
     "split": {"validation_ratio": 0.08, "holdout_ratio": 0.15, "min_train_rows": 5},
-    "gate": {"min_rows": 40, "margin": 0.02, "min_gain_ratio": 0.0, "aside_ratio": 0.0},
+    "gate": {
+        "min_rows": 40,
+        "margin": 0.02,
+        "gain_confidence": 0.5,
+        "settled_confidence": 0.5,
+        "aside_ratio": 0.0,
+    },
 }
 """Small, cheap updates: what would be hundreds of events and minutes is told in seconds."""
 

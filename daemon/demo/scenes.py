@@ -87,7 +87,8 @@ def _promoted(stage: Stage, ended: Sequence[Outcome], served: str) -> None:
 
 
 def noisy_source(stage: Stage, chapter: Chapter) -> None:
-    """The gate keeps a candidate out that learnt from wrong labels; the labels are withdrawn."""
+    """Most wrong labels of a source are held back; the gate keeps out what was trained on the others, unless that is no
+    worse; the labels are withdrawn."""
     cases = stage.simulator.cases(chapter)
     wrong = [case for case in cases if case.source == NOISY_SOURCE]
     before, served, updates = stage.unseen(chapter), stage.version(), len(stage.updates.outcomes)
@@ -96,11 +97,12 @@ def noisy_source(stage: Stage, chapter: Chapter) -> None:
     ended = stage.until_updated(updates)
     during = stage.unseen(chapter)
     stage.teller.say("(among the held-out events are some of the import, with their wrong labels)")
+    refused, now = not any(outcome.promoted for outcome in ended), stage.version()
     stage.expect(
-        "the gate rejected the candidate trained on them",
-        bool(ended) and not any(outcome.promoted for outcome in ended) and stage.version() == served,
-        f"no promotion, {served} still answers",
-        f"{', '.join(f'{o.version} {o.decision}' for o in ended)}; {stage.version()} answers",
+        "the gate let nothing worse through",
+        bool(ended) and (now == served if refused else during >= before),
+        f"{served} still answers, or unseen texts no worse than {before:.0%}",
+        f"{', '.join(f'{o.version} {o.decision}' for o in ended)}; {now} answers {during:.0%}",
     )
     moved = "the fast learner believed them" if during < before - 0.02 else "the answers hardly moved"
     stage.teller.say(f"{moved} (unseen texts {before:.0%} → {during:.0%}); the import is withdrawn now")
@@ -109,8 +111,8 @@ def noisy_source(stage: Stage, chapter: Chapter) -> None:
     after = stage.unseen(chapter)
     stage.expect(
         "with the wrong labels withdrawn it answers as before, without an update",
-        after >= before - 0.05 and stage.version() == served,
-        f"unseen texts near {before:.0%} again, by {served}",
+        after >= before - 0.05 and stage.version() == now,
+        f"unseen texts near {before:.0%} again, by {now}",
         f"{during:.0%} → {after:.0%} after {seconds:.1f} s",
     )
     stage.play([case for case in cases if case.source != NOISY_SOURCE])
