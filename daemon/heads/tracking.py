@@ -47,7 +47,8 @@ class TrackedBlend:
 
         Classes that one head does not know say nothing of the other.
         """
-        place = {label: column for column, label in enumerate(tuned_labels) if label in set(fast_labels)}
+        both = set(fast_labels)
+        place = {label: column for column, label in enumerate(tuned_labels) if label in both}
         targets = [place.get(label, -1) for label in truth]
         theirs = align(fast, fast_labels, tuned_labels)
         for row in losses(tuned * theirs.sum(axis=1, keepdims=True), theirs, targets):

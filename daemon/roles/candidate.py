@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from daemon.roles.fast import FastLearner
+from daemon.roles.surroundings import Surroundings
 from daemon.update.job import UpdateJob
 from daemon.update.verdict import Verdict
 
@@ -23,8 +24,31 @@ class Candidate:
     def version(self) -> str:
         return self.fast.version.id
 
-    def details(self, *, promoted: bool, held: bool) -> Mapping[str, Any]:
-        """What the history keeps of the verdict and what followed from it."""
+    def promote(self, task: str, around: Surroundings) -> None:
+        """Move the alias to it, once: after a crash this is done again."""
+        self.fast.snapshot()
+        self.fast.publish()
+        registry, why, details = around.registry, self._why, {"job": self.job.id}
+        if registry.alias(task, "champion") != self.version:
+            registry.promote(task, self.version, who="gate", why=why, time=around.clock.now(), details=details)
+
+    def record(self, task: str, around: Surroundings, *, promoted: bool, held: bool) -> Mapping[str, Any]:
+        """Tell the history, the versions topic and the counters; returns the outcome."""
+        registry, details = around.registry, self._details(promoted=promoted, held=held)
+        now = around.clock.now()
+        registry.record("verdict", task, self.version, who="gate", why=self._why, time=now, details=details)
+        if not promoted:
+            registry.record("rejected", task, self.version, who="gate", why=self._why, time=now)
+        outcome = "promoted" if promoted else "rejected"
+        around.announce(outcome, {"task": task, "version": self.version, **details})
+        around.observer.count("updates_total", task=task, outcome=outcome)
+        return {**details, "version": self.version}
+
+    @property
+    def _why(self) -> str:
+        return "; ".join(self.verdict.reasons)
+
+    def _details(self, *, promoted: bool, held: bool) -> Mapping[str, Any]:
         return {
             "job": self.job.id,
             "cursor": self.job.cursor,

@@ -275,21 +275,12 @@ class TaskLearner:
         if promote and candidate.fast.cursor < self.fast.cursor:
             candidate.fast.fold(a.fold_batch)
             return True
-        details = candidate.details(promoted=promote, held=held)
-        why = "; ".join(verdict.reasons)
         if promote:
             self.fast.snapshot()
-            candidate.fast.snapshot()
-            candidate.fast.publish()
-            if a.registry.alias(self.task, "champion") != version:
-                a.registry.promote(self.task, version, who="gate", why=why, time=a.clock.now(), details={"job": job.id})
+            candidate.promote(self.task, a)
             self.fast = candidate.fast
-        a.registry.record("verdict", self.task, version, who="gate", why=why, time=a.clock.now(), details=details)
-        if not promote:
-            a.registry.record("rejected", self.task, version, who="gate", why=why, time=a.clock.now())
-        self._announce("promoted" if promote else "rejected", version, details)
-        a.observer.count("updates_total", task=self.task, outcome="promoted" if promote else "rejected")
-        self._close(job, rejected=not (promote or verdict.promote), outcome={**details, "version": version})
+        outcome = candidate.record(self.task, a, promoted=promote, held=held)
+        self._close(job, rejected=not (promote or verdict.promote), outcome=outcome)
         return True
 
     def _close(self, job: UpdateJob, *, rejected: bool | None, outcome: Mapping[str, Any]) -> None:

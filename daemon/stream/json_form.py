@@ -23,9 +23,7 @@ class JsonEvents:
         """
         fields = read_object(record.value)
         label_time = read_time(fields, "label_time") if "label_time" in fields else None
-        text = fields.get("time")
-        time = parse_time(text, "time") if type(text) is str and text else read_time(fields, "time")
-        return make_event(fields, self._default_task, time, label_time)
+        return make_event(fields, self._default_task, read_time(fields, "time"), label_time)
 
 
 def read_time(fields: Fields, name: str) -> float | None:

@@ -23,13 +23,17 @@ BY_NAME = {chapter.name: chapter for chapter in chapters()}
 
 class FakeHost(Host):
     """Answers everything with the label that the simulator meant; an import of many labels sets off an update,
-    of which ``promote`` is the verdict. ``believes``: withdrawn labels stay in the answers."""
+    of which ``promote`` is the verdict. ``believes``: withdrawn labels stay in the answers; ``harmless``: a candidate
+    that is not promoted passed all the same."""
 
-    def __init__(self, directory: Path, chapter: Chapter, *, promote: bool, believes: bool = False) -> None:
+    def __init__(
+        self, directory: Path, chapter: Chapter, *, promote: bool, believes: bool = False, harmless: bool = False
+    ) -> None:
         super().__init__(directory, time.monotonic() + 20)
         simulator = Simulator(0)
         self._right = {case.text: case.right for case in (*simulator.cases(chapter), *simulator.probes(chapter, 48))}
         self._promote, self._believes, self._wrong = promote, believes, False
+        self._decision = "pass" if promote or harmless else "fail"
         self._version = "000001"
 
     def settled(self) -> bool:
@@ -43,6 +47,9 @@ class FakeHost(Host):
         if path == "/v1/predict":
             answers = [self._answer(row["text"]) for row in body.get("instances", [body])]
             return {"predictions": answers} if "instances" in body else answers[0]
+        if (path, method) == ("/v1/tasks/desk/champion", "PUT"):
+            self._version = str(body["version"])
+            return {}
         raise AssertionError(path)
 
     def _answer(self, text: str) -> dict[str, Any]:
@@ -60,8 +67,7 @@ class FakeHost(Host):
         directory = self.state / "jobs" / "000001"
         directory.mkdir(parents=True)
         (directory / "job.json").write_text("{}")
-        decision = "pass" if self._promote else "fail"
-        done = {"version": "000002", "decision": decision, "promoted": self._promote, "rows": 90, "checks": []}
+        done = {"version": "000002", "decision": self._decision, "promoted": self._promote, "rows": 90, "checks": []}
         (directory / "done.json").write_text(json.dumps({**done, "champion": 0.9, "candidate": 0.5}))
         if self._promote:
             self._version = "000002"
@@ -97,6 +103,18 @@ def test_a_gate_that_promotes_the_poisoned_candidate_fails_the_demo(tmp_path: Pa
     assert "000002 pass" in broken.found
     assert "000001 still answers" in broken.expected
     assert not made.report.met
+
+
+@pytest.mark.parametrize("harmless", [True, False])
+def test_an_update_without_a_gain_is_promoted_by_hand_where_it_does_no_harm(tmp_path: Path, harmless: bool) -> None:
+    # Given an update that the gate did not promote
+    made = stage(tmp_path, "noisy-source", promote=False, harmless=harmless)
+    made.host.send([case.event() for case in made.simulator.cases(BY_NAME["noisy-source"])])
+    # When the chapter wants to show a swap
+    scenes.shown(made, made.until_updated(0), "000001")
+    # Then it does, unless the gate found harm
+    assert claims(made) == [harmless]
+    assert made.version() == ("000002" if harmless else "000001")
 
 
 def test_labels_that_stay_after_they_were_withdrawn_fail_the_demo(tmp_path: Path) -> None:
