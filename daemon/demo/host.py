@@ -28,7 +28,6 @@ SETTINGS: Mapping[str, Any] = {
         "min_rows": 40,
         "margin": 0.02,
         "gain_confidence": 0.5,
-        "settled_confidence": 0.5,
         "aside_ratio": 0.0,
     },
 }

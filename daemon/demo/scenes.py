@@ -82,7 +82,7 @@ def shown(stage: Stage, ended: Sequence[Outcome], served: str) -> None:
     promoted = [version for outcome, version in judged if outcome.promoted]
     fit = [version for outcome, version in judged if outcome.decision != "fail"]
     if fit and not promoted:
-        stage.teller.say(f"the gate sees nothing to gain by {fit[-1]}, and no harm; it is promoted by hand")
+        stage.teller.say(f"the gate sees no sure gain by {fit[-1]}, and no harm; it is promoted by hand")
         promote(stage, fit[-1], "demo: to show a swap")
         promoted.append(fit[-1])
     now = stage.version()
