@@ -36,6 +36,12 @@ NO_BROKER = (
     help="The same: one more, as a mapping of the task's keys.",
 )
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="The same: draw a figure.")
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="For learning: finished trials are kept there, and a run that was stopped goes on.",
+)
 @common
 def bench(
     options: Options,
@@ -46,6 +52,7 @@ def bench(
     seeds: str,
     recipes: tuple[str, ...],
     svg: Path | None,
+    keep: Path | None,
 ) -> None:
     """Measure what we claim, each against a peer in the same run; prints one table a claim.
 
@@ -55,22 +62,22 @@ def bench(
     \b
     Example:
       retaind bench serving --quick
-      retaind bench learning tickets.jsonl --holdout tickets-holdout.jsonl --svg learning.svg
+      retaind bench learning tickets.jsonl --holdout tickets-holdout.jsonl --svg learning.svg --keep trials
       retaind bench learning --quick --recipe 'slow={tune: {kind: full}, strategies: [{name: replay}]}'
     """
     from daemon.bench.learning.plan import Plan, numbers, recipe
     from daemon.logs import configure_logs
 
     configure_logs(level=logging.WARNING)
-    if not (name in CLAIMS and CLAIMS[name].on_history) and (stream or holdout or svg or recipes):
+    if not (name in CLAIMS and CLAIMS[name].on_history) and (stream or holdout or svg or recipes or keep):
         raise click.UsageError(
-            f"bench {name} plays no STREAM: --holdout is for learning and noise, --recipe and --svg for learning"
+            f"bench {name} plays no STREAM: --holdout is for learning and noise, "
+            "--recipe, --svg and --keep are for learning"
         )
     config = options.load().config
     kafka = config.stream.kafka
-    plan = Plan(
-        stream, holdout, numbers(seeds), task=_task(options, stream), recipes=dict(map(recipe, recipes)), svg=svg
-    )
+    task = _task(options, stream)
+    plan = Plan(stream, holdout, numbers(seeds), task=task, recipes=dict(map(recipe, recipes)), svg=svg, keep=keep)
     if name != "all" and CLAIMS[name].on_kafka and not kafka.bootstrap_servers:
         raise ConfigError(NO_BROKER)
     results: dict[str, dict[str, Any]] = {}

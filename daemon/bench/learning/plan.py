@@ -77,7 +77,8 @@ def load(data: bytes) -> list[Trial]:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """``stream``, ``holdout``: files of events, None for texts of our own. ``task``: the configuration that ours has.
-    ``recipes``: further ones by name. ``svg``: where the figure goes."""
+    ``recipes``: further ones by name. ``svg``: where the figure goes; ``keep``: a directory for results of finished
+    trials, which are not measured again."""
 
     stream: Path | None = None
     holdout: Path | None = None
@@ -85,6 +86,7 @@ class Plan:
     task: Mapping[str, Any] = field(default_factory=dict)
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     svg: Path | None = None
+    keep: Path | None = None
 
     def __post_init__(self) -> None:
         if (self.stream is None) != (self.holdout is None):

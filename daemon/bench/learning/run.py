@@ -9,7 +9,7 @@ texts of our own, in waves of new classes.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import orjson
 from daemon.bench.learning.child import measure
 from daemon.bench.learning.figure import figure
 from daemon.bench.learning.history import History, write_own
+from daemon.bench.learning.kept import Kept
 from daemon.bench.learning.plan import DEFAULT, EPOCHS, FAST, JOINT, PEERS, RATES, Plan, Trial
 from daemon.bench.learning.table import interval, shots_rows, summary_row
 from daemon.bench.result import document, shown
@@ -59,10 +60,13 @@ class Learner:
 
 class Measured:
     """``quick``: one seed, no choice of rates, few learners, few texts, one update at two thirds of them, one process.
-    Raises ConfigError where there are no rows to choose rates by."""
+    Raises ConfigError where there are no rows to choose rates by, and for ``keep`` with ``quick``."""
 
     def __init__(self, plan: Plan, directory: Path, quick: bool) -> None:
+        if quick and plan.keep is not None:
+            raise ConfigError("--keep and --quick do not go together: a quick run is one process and keeps nothing")
         self._plan, self._quick = plan, quick
+        self._ask: Callable[..., Sequence[dict[str, Any]]] = measure if plan.keep is None else Kept(plan.keep)
         self._seeds = plan.seeds[:1] if quick else plan.seeds
         if plan.stream is None or plan.holdout is None:
             size = (6, 12, 8, 2) if quick else (20, 30, 20, 4)
@@ -138,7 +142,7 @@ class Measured:
             return
         tried: dict[str, list[tuple[float, float]]] = {}
         for name, rate in shown([(n, r) for n, learner in learners.items() for r in learner.rates], "choosing rates"):
-            (found,) = measure(replace(learners[name].first, rate=rate, on="validation"))
+            (found,) = self._ask(replace(learners[name].first, rate=rate, on="validation"))
             self._choosing_cpu_s += found["cpu_s"]
             tried.setdefault(name, []).append((found["final"], -rate))
         self._rates = {name: -max(values)[1] for name, values in tried.items()}
@@ -152,8 +156,8 @@ class Measured:
             for seed in self._seeds
             for name, trial in named.items()
         ]
-        told = measure(*(trial for _, trial in trials)) if self._quick else ()
-        found = told or (measure(trial)[0] for _, trial in shown(trials, "measuring"))
+        told = self._ask(*(trial for _, trial in trials)) if self._quick else ()
+        found = told or (self._ask(trial)[0] for _, trial in shown(trials, "measuring"))
         for (name, _), result in zip(trials, found, strict=True):
             self._runs.setdefault(name, []).append(result)
         self._few = [result["rows"] for result in self._runs.pop(FEW)]
