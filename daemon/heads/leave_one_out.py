@@ -7,6 +7,7 @@ temperature for it, is found by climbing a grid of factors of two from the prese
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -41,8 +42,10 @@ class LeftOut:
     boost: NDArray[Any]
     offsets: NDArray[Any]
 
-    def judge(self, ridge: float, factor: Tensor) -> Choice:
-        """``factor`` [d, d]: Cholesky's, of Σzzᵀ + ridge·I."""
+    def judge(self, ridge: float, factor: Tensor | None) -> Choice:
+        """``factor`` [d, d]: Cholesky's, of Σzzᵀ + ridge·I; None: the sums do not bear that ridge."""
+        if factor is None:
+            return Choice(ridge, 1.0, math.inf)
         half = torch.linalg.solve_triangular(factor, self.projected.T, upper=False)
         leverage = half.square().sum(0)
         fitted = self.projected @ torch.cholesky_solve(self.cross, factor)
@@ -65,8 +68,11 @@ def best_temperature(scores: NDArray[np.float32], targets: NDArray[np.int64]) ->
 
 
 def climb(start: float, judge: Callable[[float], Choice]) -> Choice:
-    """The best ridge near ``start``: doubled or halved as long as that lowers the loss."""
+    """The best ridge near ``start``: doubled or halved as long as that lowers the loss. The loss is infinite where no
+    ridge up to ``MOST`` has a finite one."""
     best = judge(start)
+    while math.isinf(best.loss) and best.ridge * 2.0 <= MOST:
+        best = judge(best.ridge * 2.0)
     for factor in (2.0, 0.5):
         moved = False
         while LEAST <= best.ridge * factor <= MOST:

@@ -18,6 +18,7 @@ Guarantees:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -222,7 +223,11 @@ class RanpacState(ClassState):
         def judge(ridge: float) -> Choice:
             return out.judge(ridge, self._ridge.factor(ridge))
 
-        best = judge(max(LEAST, climb(self._ridge.ridge, judge).ridge / OVERSHOT))
+        found = climb(self._ridge.ridge, judge)
+        lower = judge(max(LEAST, found.ridge / OVERSHOT))
+        best = found if math.isinf(lower.loss) else lower
+        if math.isinf(best.loss):
+            return
         self._temperature = best.temperature
         if best.ridge != self.ridge:
             self._ridge.solve(best.ridge)

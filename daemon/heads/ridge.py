@@ -12,6 +12,8 @@ Guarantees:
    anew from the sums every ``RESOLVE_EVERY`` rows, so that rounding does not add up, and where a row that leaves
    stood nearly alone.
 2. Extra rows (the classes' names) are in P and B and not in the sums.
+3. Sums whose rounding is larger than the ridge (half a million examples of a few texts) are solved with the next
+   ridge, of doublings, that they bear.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ _LEAVING_COUNTS = 50
 _ALONE = 0.9
 """Leverage above which a row is not taken out by a block: 1 − h stands in the denominator, and single precision
 does not bear it. P is solved from the sums then."""
+_MOST_RAISED = 40
+"""Doublings of a ridge that is too small for the sums; those that bear none of them are not finite."""
 _FOLD_ROWS = 256
 """Rows gathered before they enter G, which nobody reads until it is solved again."""
 
@@ -120,16 +124,21 @@ class Ridge:
             self._carry_names(classes, torch.stack([self._names.pop(row) for row in classes]), -1.0)
 
     def solve(self, ridge: float) -> None:
-        """P and B from the sums."""
-        factor = self.factor(ridge)
-        self.ridge = ridge
+        """P and B from the sums. Raises ValueError where they are not finite."""
+        tried = (ridge * 2.0**doublings for doublings in range(_MOST_RAISED))
+        self.ridge, factor = next(
+            ((one, factor) for one in tried if (factor := self.factor(one)) is not None), (ridge, None)
+        )
+        if factor is None:
+            raise ValueError("the ridge's sums are not finite: a text's features were not; learn the task anew")
         self._inverse = torch.cholesky_inverse(factor)
         self._solved = self.total_cross() @ self._inverse
         self._pending.clear()
         self._rows_since = 0
 
-    def factor(self, ridge: float) -> Tensor:
-        """The lower Cholesky factor of G + names + λI. In double precision where single does not do."""
+    def factor(self, ridge: float) -> Tensor | None:
+        """The lower Cholesky factor of G + names + λI. In double precision where single does not do; None where the
+        rounding of the sums makes λ too small for that, too."""
         total = self.gram().clone()
         if self._names:
             rows = torch.stack(list(self._names.values()))
@@ -138,8 +147,8 @@ class Ridge:
         factor: Tensor
         factor, failed = torch.linalg.cholesky_ex(total)
         if failed:
-            factor = torch.linalg.cholesky(total.double()).float()
-        return factor
+            factor, failed = torch.linalg.cholesky_ex(total.double())
+        return None if failed else factor.float()
 
     def total_cross(self) -> Tensor:
         """Q with the names in it."""

@@ -35,3 +35,15 @@ def test_the_climb_finds_the_lowest_loss_on_either_side() -> None:
         nearest = min(max(valley, LEAST), MOST)
         assert nearest / 2 <= best.ridge <= nearest * 2
         assert len(asked) < 14
+
+
+def test_ridges_that_the_sums_do_not_bear_are_climbed_out_of() -> None:
+    # Given sums that bear no ridge below 1, and a loss whose valley lies there
+    def judge(ridge: float) -> Choice:
+        return Choice(ridge, 1.0, ridge if ridge >= 1 else np.inf)
+
+    # When the climb starts below
+    # Then it ends at the first that they bear
+    assert climb(0.03, judge).ridge == 0.03 * 2**6
+    # And where they bear none of those to choose from, the loss says so
+    assert climb(0.03, lambda ridge: Choice(ridge, 1.0, np.inf)).loss == np.inf

@@ -16,6 +16,7 @@ from daemon.heads import store as head_store
 from daemon.heads.projection import projection
 from daemon.heads.ranpac import FIRST_CHOICE, OVERSHOT, RanpacKind, RanpacState
 from daemon.heads.ranpac_weights import RanpacWeights
+from daemon.heads.ridge import Ridge
 from tests.heads.contract import LABELS, WIDTH, HeadContract, features, key, same
 
 OPTIONS = {**RanpacHead().model_dump(mode="json"), "width": 100, "layers": 3}
@@ -85,6 +86,22 @@ class TestRanpac(HeadContract):
             state.weights()
             ridges.append(state.ridge)
         assert ridges[0] == pytest.approx(2 * ridges[1])
+
+    @pytest.mark.parametrize(("bears", "least"), [(0.2, 0.24), (64.0, 0.03)])
+    def test_a_ridge_that_the_sums_do_not_bear_is_not_chosen(
+        self, bears: float, least: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # Given sums whose rounding is as large as a ridge of 0.2, or as any (then what was carried along stays)
+        whole = Ridge.factor
+        monkeypatch.setattr(Ridge, "factor", lambda self, ridge: whole(self, ridge) if ridge > bears else None)
+        state = RanpacKind().new(OPTIONS)
+        for number in range(FIRST_CHOICE):
+            state.add(key(number), f"e{number}", LABELS[number % 4], _blurred(number))
+        # When it is due
+        weights = state.weights()
+        # Then another one was
+        assert state.ridge >= least
+        assert accuracy(weights, range(5000, 5400)) > 0.5
 
     def test_the_ridge_is_chosen_anew_when_many_have_left(self, tmp_path: Path) -> None:
         # Given members of which every third has a wrong label

@@ -100,6 +100,28 @@ def test_ten_thousand_changes_leave_no_dust() -> None:
     torch.testing.assert_close(ridge.solved, batch(z, y, 0.03), atol=1e-3, rtol=1e-2)
 
 
+def test_sums_that_do_not_bear_the_ridge_are_solved_with_the_next_that_they_bear() -> None:
+    # Given sums whose rounding left a direction of which nothing came with less than nothing
+    z, y, ridge = rows(30), targets(30), new(0.01)
+    nowhere = torch.linalg.eigh(z.T @ z).eigenvectors[:, 0]
+    least = float(torch.linalg.eigvalsh(z.T @ z)[0])
+    ridge.put(z.T @ z - (least + 0.05) * torch.outer(nowhere, nowhere), y.T @ z)
+    # When the weights are asked for
+    solved = ridge.solved
+    # Then they are those of the first doubling that is larger
+    assert ridge.ridge == pytest.approx(0.08)
+    wanted = y.T @ z @ torch.linalg.inv(ridge.gram().double() + 0.08 * torch.eye(WIDTH).double()).float()
+    torch.testing.assert_close(solved, wanted, atol=1e-2, rtol=1e-2)
+    assert ridge.factor(0.04) is None
+
+
+def test_sums_that_are_not_finite_are_refused() -> None:
+    ridge = new()
+    ridge.put(torch.full((WIDTH, WIDTH), torch.nan), torch.zeros(CLASSES, WIDTH))
+    with pytest.raises(ValueError, match="sums are not finite"):
+        ridge.solve(0.1)
+
+
 def test_names_are_in_the_weights_and_not_in_the_sums() -> None:
     # Given examples and a name of a class
     z, y, ridge, name = rows(30), targets(30), new(), rows(1, seed=5)
