@@ -109,9 +109,7 @@ class Doors:
     def task(self, task: str) -> Mapping[str, Any]:
         reader = self._reader()
         try:
-            return task_status(
-                self._rooms.registry, reader, self._rooms.paths, task, self._rooms.config.tasks[task].trigger
-            )
+            return task_status(self._rooms.registry, reader, self._rooms.paths, task, self._rooms.config.tasks[task])
         finally:
             if reader is not None:
                 reader.close()

@@ -34,7 +34,7 @@ def status(options: Options) -> None:
         "processes": json.loads(run.read_text()).get("pids", {}) if run.exists() else {},
         "ingest": ingest_status(rooms.paths, reader),
         "tasks": {
-            name: task_status(rooms.registry, reader, rooms.paths, name, task.trigger)
+            name: task_status(rooms.registry, reader, rooms.paths, name, task)
             for name, task in rooms.config.tasks.items()
         },
     }

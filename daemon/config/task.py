@@ -71,6 +71,11 @@ class Trigger(Section):
 class Update(Section):
     max_new_events: Positive = 5000
     """New events of one update; what is over joins the replay pool."""
+    joint_max_events: Annotated[int, Field(ge=0)] = 10_000
+    """While no more train events than this are stored, updates train the base anew on all of them; beyond, they go on
+    from the champion with the new ones and what ``strategies`` add. 0: they always do."""
+    joint_growth_ratio: Annotated[float, Field(ge=0)] = 0.5
+    """Joint training waits until the history has grown by so much of what the last one learned from."""
     timeout_s: Seconds = 3600
     """A training that takes longer is killed."""
     max_memory_bytes: Annotated[int, Field(ge=1 << 28)] = 8 << 30

@@ -1,4 +1,4 @@
-"""Which events a version was trained on, its ancestors' included: so that an erasure can be answered for.
+"""Which events a version was trained on, those of the versions that it goes on from included: for erasures.
 
 ``trained.ids`` holds sorted 8-byte digests (BLAKE2b) of event ids, no id and no text. Of a million events two
 share a digest with a probability of 3e-8: then a version is named too many, never one too few.
@@ -20,10 +20,11 @@ LINEAGE = "trained.ids"
 _DIGEST = np.dtype(">u8")
 
 
-def write_lineage(directory: Path, parent: Path, event_ids: Iterable[str]) -> None:
-    """For the version made in ``directory`` out of the one in ``parent``."""
+def write_lineage(directory: Path, parent: Path | None, event_ids: Iterable[str]) -> None:
+    """For the version made in ``directory`` out of the one in ``parent`` (None: out of the base)."""
     own = np.array([_digest(event_id) for event_id in event_ids], _DIGEST)
-    write_synced(directory / LINEAGE, np.union1d(_read(parent), own).astype(_DIGEST).tobytes())
+    inherited = own[:0] if parent is None else _read(parent)
+    write_synced(directory / LINEAGE, np.union1d(inherited, own).astype(_DIGEST).tobytes())
 
 
 def trained_on(registry: Registry, task: str, event_ids: Sequence[str]) -> list[Version]:

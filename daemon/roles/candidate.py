@@ -52,6 +52,7 @@ class Candidate:
         return {
             "job": self.job.id,
             "cursor": self.job.cursor,
+            "joint_rows": self.job.counts["new"] if self.job.joint else 0,
             "decision": self.verdict.decision,
             "promote": self.verdict.promote,
             "promoted": promoted,

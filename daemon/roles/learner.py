@@ -41,6 +41,7 @@ from daemon.tasks.base import TaskSchema
 from daemon.trust.ledger import Ledger
 from daemon.update.freeze import freeze
 from daemon.update.job import UpdateJob, read_result
+from daemon.update.joint import growth
 from daemon.update.judging import judge_attempt
 from daemon.update.trigger import TRIGGERED, Trigger
 
@@ -122,7 +123,11 @@ class TaskLearner:
     @property
     def new_events(self) -> int:
         """Eligible train events (and corrections) since the last finished job."""
-        return self._backlog.events(self.fast, self.standing, self._trigger.events(self.ledger.errors.ratio))
+        return self._backlog.events(self.fast, self.standing, self._trigger.events(*self._needs))
+
+    @property
+    def _needs(self) -> tuple[float | None, int]:
+        return self.ledger.errors.ratio, growth(self.config.update, self.standing.joint)
 
     def ask(self, reason: str) -> None:
         """Start an update as soon as none runs, whatever the trigger says."""
@@ -159,7 +164,8 @@ class TaskLearner:
         self.standing = standing(self._around.registry, self.task)
         log.info("champion_followed", task=self.task, before=before, champion=self.fast.version.id)
         last = next(e for e in reversed(self._around.registry.history(self.task)) if e.kind in MOVES)
-        self._announce(last.kind, self.fast.version.id, {"before": before, "who": last.who, "why": last.why})
+        told = {"task": self.task, "version": self.fast.version.id, "before": before}
+        self._around.announce(last.kind, {**told, "who": last.who, "why": last.why})
 
     # -- an update ------------------------------------------------------------------------------
 
@@ -179,7 +185,7 @@ class TaskLearner:
             if self.standing.paused:
                 return False
             try:
-                reason = self._trigger.due(new, self._around.lag(), self.ledger.errors.ratio)
+                reason = self._trigger.due(new, self._around.lag(), *self._needs)
             except StreamUnavailable as error:
                 log.warning("lag_unknown", task=self.task, error=str(error))
         if reason is None or now < self._not_before:
@@ -216,10 +222,11 @@ class TaskLearner:
             created=a.clock.now(),
             seed=a.seed,
             most_new=self._most_new(reason),
+            joint_before=self.standing.joint,
             windows=self.standing.windows,
             suspects=self.ledger.suspects.ids,
         )
-        log.info("update_started", task=self.task, job=job_id, reason=reason, **job.counts)
+        log.info("update_started", task=self.task, job=job_id, reason=reason, joint=job.joint, **job.counts)
         self._training = self._attempts(job)
 
     def _most_new(self, reason: str) -> int:
@@ -292,6 +299,3 @@ class TaskLearner:
         for gone in a.registry.retain(self.task, a.keep_versions):
             shutil.rmtree(a.paths.head(self.task, gone), ignore_errors=True)
             log.info("version_retired", task=self.task, version=gone)
-
-    def _announce(self, kind: str, version: str, details: Mapping[str, Any]) -> None:
-        self._around.announce(kind, {"task": self.task, "version": version, **details})

@@ -9,12 +9,13 @@ from typing import Any
 
 from daemon.buffer.ports import BufferReader
 from daemon.config.paths import StatePaths
-from daemon.config.task import Trigger
+from daemon.config.task import TaskConfig
 from daemon.heads.store import state_cursor
 from daemon.registry.diff import verdict_of
 from daemon.registry.version import Alias, Registry, Version
 from daemon.roles.standing import standing
 from daemon.trust.ledger import read_summary
+from daemon.update.joint import growth
 from daemon.update.trigger import events_needed
 
 SHOWN_SOURCES = 20
@@ -39,12 +40,13 @@ def version_row(registry: Registry, version: Version) -> dict[str, Any]:
 
 
 def task_status(
-    registry: Registry, reader: BufferReader | None, paths: StatePaths, task: str, trigger: Trigger
+    registry: Registry, reader: BufferReader | None, paths: StatePaths, task: str, config: TaskConfig
 ) -> dict[str, Any]:
     """Where one task stands. ``update_after_events``: how many new train events start the next update."""
     now, labels = standing(registry, task), read_summary(paths.ledger(task))
     champion = registry.alias(task, "champion")
     stats = asdict(reader.stats(task)) if reader is not None else None
+    least = growth(config.update, now.joint)
     return {
         "task": task,
         "champion": champion,
@@ -54,7 +56,9 @@ def task_status(
         "held": now.held,
         "paused": now.paused,
         "rejections": now.rejections,
-        "update_after_events": events_needed(trigger, now.finished is None, now.rejections, labels["error"]),
+        "update_after_events": events_needed(
+            config.trigger, now.finished is None, now.rejections, labels["error"], least
+        ),
         "buffer": stats,
         "labels": labels,
     }

@@ -13,7 +13,8 @@ from daemon.update.eligible import Window
 class Standing:
     """``covered``: the last change that a finished job has seen; ``rejections``: in a row; ``held``:
     nothing is promoted by itself; ``paused``: nothing is trained; ``finished``: wall-clock time of the
-    last finished job, None before the first; ``windows``: labels that rollbacks left out."""
+    last finished job, None before the first; ``windows``: labels that rollbacks left out; ``joint``: train rows of the
+    last joint training that was judged."""
 
     covered: int = 0
     rejections: int = 0
@@ -22,17 +23,20 @@ class Standing:
     finished: float | None = None
     failures: int = 0
     windows: tuple[Window, ...] = ()
+    joint: int = 0
 
 
 def standing(registry: Registry, task: str) -> Standing:
     """Read the history of ``task`` from its start."""
     covered, rejections, failures, held, paused, finished = 0, 0, 0, False, False, None
     windows: tuple[Window, ...] = ()
+    joint = 0
     for entry in registry.history(task):
         match entry.kind:
             case "verdict":
                 covered = int(entry.details["cursor"])
                 rejections = 0 if entry.details["promote"] or entry.details["promoted"] else rejections + 1
+                joint = int(entry.details.get("joint_rows", 0)) or joint
                 finished, failures = entry.time, 0
             case "job_failed":
                 covered = int(entry.details["cursor"])
@@ -52,7 +56,7 @@ def standing(registry: Registry, task: str) -> Standing:
                 paused = False
             case _:
                 pass
-    return Standing(covered, rejections, held, paused, finished, failures, windows)
+    return Standing(covered, rejections, held, paused, finished, failures, windows, joint)
 
 
 def releases(registry: Registry, task: str) -> Sequence[Sequence[str]]:

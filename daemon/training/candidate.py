@@ -18,6 +18,7 @@ from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel, load_tuned
 from daemon.models.tuning import apply_tuning
 from daemon.registry.version import VersionMeta
+from daemon.tasks import get_task
 
 _SHAPE: Mapping[str, Sequence[str]] = {"lora": ("rank", "alpha", "targets")}
 """Options by kind of tune without which a parent's changes cannot be continued."""
@@ -36,7 +37,7 @@ def read_meta(version: Path) -> VersionMeta:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """Where the parent lies; :meth:`load` gives a model of its own each time."""
+    """Where the parent lies; :meth:`load` and :meth:`base` give a model of its own each time."""
 
     path: Path
     meta: VersionMeta
@@ -46,6 +47,11 @@ class Parent:
         """In eval mode, nothing trainable. Raises VersionCorrupt, ConfigError."""
         return load_tuned(self.path, self.meta, self.device)
 
+    def base(self) -> TunedModel:
+        """What it grew from: no update has moved it, and it has no head. In eval mode, nothing trainable."""
+        encoder = Encoder.load(resolve_base(Model(base=self.meta.base)), self.device)
+        return TunedModel(encoder.requires_grad_(False), None, (), get_task(self.meta.task_type)).eval()
+
 
 def continues(meta: VersionMeta, tune: Mapping[str, Any]) -> bool:
     """Whether an update with ``tune`` goes on from the parent's changes, or starts from the base."""
@@ -53,16 +59,19 @@ def continues(meta: VersionMeta, tune: Mapping[str, Any]) -> bool:
     return before["kind"] == tune["kind"] and all(before.get(key) == tune[key] for key in _SHAPE.get(tune["kind"], ()))
 
 
-def make_candidate(parent: Parent, config: TaskConfig, labels: Sequence[str], seed: int) -> TunedModel:
-    """The parent's model (see :func:`continues`) with a head for ``labels``, what ``tune`` moves made trainable.
+def make_candidate(
+    parent: Parent, config: TaskConfig, labels: Sequence[str], seed: int, *, joint: bool = False
+) -> TunedModel:
+    """The parent's model (see :func:`continues`; ``joint``: its base) with a head for ``labels``, what ``tune`` moves
+    made trainable.
 
-    Rows of labels that the parent has keep their values. Raises ConfigError where ``tune`` does not fit.
+    Rows of labels that the model has keep their values. Raises ConfigError where ``tune`` does not fit.
     """
-    model = parent.load()
+    model = parent.base() if joint else parent.load()
     task, old = model.task, model.head
     encoder = model.encoder
-    if not continues(parent.meta, config.tune.model_dump(mode="json")):
-        encoder = Encoder.load(resolve_base(Model(base=parent.meta.base)), parent.device)
+    if not joint and not continues(parent.meta, config.tune.model_dump(mode="json")):
+        encoder = parent.base().encoder
     previous = None if old is None else (old, model.labels)
     head: nn.Module = task.build_head(encoder.hidden_size, labels, previous, seed).to(parent.device)
     candidate = TunedModel(encoder, head, labels if task.has_classes else (), task)

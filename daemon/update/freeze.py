@@ -23,6 +23,7 @@ from daemon.update.aside import lacking, set_aside
 from daemon.update.caps import capped
 from daemon.update.eligible import Eligible, Window
 from daemon.update.job import UpdateJob, write_job
+from daemon.update.joint import is_joint
 from daemon.update.pool import PoolSource
 from strategies.base import PlanStats, Strategy
 
@@ -47,24 +48,29 @@ def freeze(
     created: float,
     seed: int,
     most_new: int | None = None,
+    joint_before: int = 0,
     windows: Sequence[Window] = (),
     suspects: AbstractSet[str] = frozenset(),
 ) -> UpdateJob:
     """Everything up to ``cursor`` that is eligible; what came after ``since_seq`` is new, at most ``most_new`` of it
-    (None: ``update.max_new_events``). ``windows``: labels that a rollback left out; ``suspects``: ids of events whose
-    label is held back.
+    (None: ``update.max_new_events``). In a joint training the rest of the history is trained beside it;
+    ``joint_before``: rows of the last one. ``windows``: labels that a rollback left out; ``suspects``: ids of
+    events whose label is held back.
 
     Raises StoreFull where the disk has no room for the job and its candidate.
     """
     task = parent.meta.task
-    limit = config.update.max_new_events if most_new is None else most_new
     eligible = Eligible(config.labels, schema, buffer.stats(task).labels, windows, suspects)
     taught = partial(_those, eligible.teaches)
+    stored = sum(eligible.counts.values())
+    joint = is_joint(config.update, stored, joint_before)
+    limit = stored if joint else config.update.max_new_events if most_new is None else most_new
     arrived = buffer.labelled(task, Split.TRAIN, after_seq=since_seq, before_seq=cursor, limit=limit)
     new = capped(taught(arrived), config.trust, schema)
+    older = taught(buffer.labelled(task, Split.TRAIN, before_seq=since_seq, limit=limit)) if joint else []
     stats = PlanStats(
-        new_events=len(new),
-        stored_events=max(0, sum(eligible.counts.values()) - len(new)),
+        new_events=len(older) + len(new),
+        stored_events=max(0, stored - len(older) - len(new)),
         labels=eligible.counts,
         epochs=config.training.epochs,
         batch_size=config.training.batch_size,
@@ -75,16 +81,16 @@ def freeze(
         taught(buffer.labelled(task, Split.HOLDOUT, before_seq=cursor, limit=20 * config.gate.max_rows)),
         config.gate.max_rows,
     )
-    pool = PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
+    pool = [] if joint else PoolSource(buffer, task, new, eligible.teaches, cursor).pool(strategies, stats)
     wanted = lacking(len(holdout) + len(validation), config.gate)
     if wanted and untrained(parent.path):
-        trained = {event.key for event in (*new, *pool)}
-        stored = buffer.sample(task, wanted + len(trained), balanced=False, seed=seed, before_seq=cursor)
-        validation += [event for event in taught(stored) if event.key not in trained][:wanted]
+        trained = {event.key for event in (*older, *new, *pool)}
+        drawn = buffer.sample(task, wanted + len(trained), balanced=False, seed=seed, before_seq=cursor)
+        validation += [event for event in taught(drawn) if event.key not in trained][:wanted]
         wanted = lacking(len(holdout) + len(validation), config.gate)
     aside = set_aside(new, wanted, config.gate, seed)
     validation += [event for event in new if event.key in aside]
-    new = [event for event in new if event.key not in aside]
+    new = [event for event in (*older, *new) if event.key not in aside]
     pool = [event for event in pool if event.key not in aside]
     refit: Sequence[StoredEvent] = ()
     if not isinstance(config.head, NoHead):
@@ -106,6 +112,7 @@ def freeze(
         config=config.model_dump(mode="json"),
         reason=reason,
         left_out=tuple((window.since, window.until, window.active) for window in windows),
+        joint=joint,
     )
     return write_job(directory, job, rows, parent.path, fast_dir)
 

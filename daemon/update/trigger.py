@@ -17,11 +17,11 @@ MOST_DOUBLINGS = 4
 """Of the events that an update waits for."""
 
 
-def events_needed(config: TriggerConfig, first: bool, rejections: int, error: float | None) -> int:
+def events_needed(config: TriggerConfig, first: bool, rejections: int, error: float | None, growth: int = 0) -> int:
     """New train events that start an update. ``first``: none has finished yet; the others as in :class:`Trigger`."""
     calm = error is not None and error < config.calm_ratio and not first
     wanted = config.min_events << (MOST_DOUBLINGS if calm else min(rejections, MOST_DOUBLINGS))
-    return max(1, round(wanted * config.first_ratio)) if first else wanted
+    return max(1, round(wanted * config.first_ratio)) if first else max(wanted, growth)
 
 
 class Trigger:
@@ -49,9 +49,9 @@ class Trigger:
             self._config.cooldown_s * 2.0 ** min(self._rejections, 64), max(LONGEST_COOLDOWN_S, self._config.cooldown_s)
         )
 
-    def events(self, error: float | None = None) -> int:
-        """New events that start an update now. ``error``: see :meth:`due`."""
-        return events_needed(self._config, self._first, self._rejections, error)
+    def events(self, error: float | None = None, growth: int = 0) -> int:
+        """New events that start an update now. ``error``, ``growth``: see :meth:`due`."""
+        return events_needed(self._config, self._first, self._rejections, error, growth)
 
     @property
     def looking(self) -> bool:
@@ -66,11 +66,12 @@ class Trigger:
         self._waiting_since = None
         self._first = False
 
-    def due(self, new_events: int, lag_records: int, error: float | None = None) -> str | None:
+    def due(self, new_events: int, lag_records: int, error: float | None = None, growth: int = 0) -> str | None:
         """``count`` or ``time`` where an update should start now.
 
         ``new_events``: train events since the last finished job; ``lag_records``: how far ingest is behind; ``error``:
-        how often what is served was wrong lately, where that is known.
+        how often what is served was wrong lately, where that is known; ``growth``: with fewer new events no update
+        after the first is worth its cost (:func:`daemon.update.joint.growth`).
         """
         now = self._clock.monotonic()
         if new_events < 1:
@@ -82,9 +83,10 @@ class Trigger:
             return None
         if not self._first and now - self._finished < self.cooldown_s:
             return None
-        if new_events >= self.events(error):
+        needed = self.events(error, growth)
+        if new_events >= needed:
             return "count"
-        enough = new_events >= self._config.least_ratio * self.events(error)
+        enough = new_events >= self._config.least_ratio * needed
         if enough and now - self._waiting_since >= self._config.max_wait_s:
             return "time"
         return None

@@ -19,6 +19,7 @@ from daemon.registry.diff import diff
 from daemon.registry.lineage import trained_on
 from daemon.roles import learner as learning
 from daemon.roles.commands import COMMANDS
+from daemon.roles.overview import task_status
 from daemon.roles.standing import standing
 from daemon.trust.errors import Errors
 from daemon.update.job import read_rows
@@ -44,8 +45,9 @@ def test_given_enough_labels_when_stepping_then_a_version_is_trained_judged_and_
 
 
 def test_given_a_rejection_when_more_labels_come_then_the_next_update_waits_and_is_a_look(bench: Bench) -> None:
-    # Given a gate that promotes nothing
-    bench.config = bench.config.model_copy(update={"gate": Gate(insufficient="reject")})
+    # Given a gate that promotes nothing, and updates that go on from the champion
+    update = {"gate": Gate(insufficient="reject"), "update": Update(joint_max_events=0)}
+    bench.config = bench.config.model_copy(update=update)
     bench.learner = bench.open()
     bench.label(6)
     bench.settle()
@@ -62,6 +64,32 @@ def test_given_a_rejection_when_more_labels_come_then_the_next_update_waits_and_
     bench.learner.ask("me")
     bench.settle()
     assert job_counts(bench, 3)["new"] == 8
+
+
+def test_given_a_joint_training_when_labels_come_then_the_next_waits_until_the_history_has_grown(bench: Bench) -> None:
+    # Given updates that train the base anew whenever the history has doubled, up to thirty events
+    bench.config = bench.config.model_copy(update={"update": Update(joint_max_events=30, joint_growth_ratio=1.0)})
+    bench.learner = bench.open()
+    bench.label(8)
+    bench.settle()
+    # When as many as start an update come, nothing does, also after a restart
+    bench.label(7)
+    bench.settle()
+    bench.learner = bench.open()
+    bench.settle()
+    assert bench.executor.started == 1
+    status = task_status(bench.registry, bench.buffer.reader, bench.paths, TASK, bench.config)
+    assert status["update_after_events"] == 8
+    # When the history has doubled, all of it is trained
+    bench.label(1)
+    bench.settle()
+    assert job_counts(bench, 2) == {"new": 16, "pool": 0, "validation": 0, "holdout": 0, "refit": 16}
+    # And where a further one would be too long, an update has the new events alone, and goes on from the champion
+    bench.label(6)
+    bench.settle()
+    assert job_counts(bench, 3)["new"] == 6
+    recipes = [version.meta.recipe for version in bench.registry.versions(TASK)]
+    assert [recipe.get("joint") for recipe in recipes] == [None, True, True, False]
 
 
 def test_given_more_labels_than_one_update_takes_when_reopened_then_the_trigger_counts_them_all(bench: Bench) -> None:

@@ -29,7 +29,7 @@ def bench(tmp_path: Path, base: str) -> Iterator[Bench]:
 
 
 def status(bench: Bench) -> Mapping[str, Any]:
-    return task_status(bench.registry, bench.buffer.reader, bench.paths, TASK, bench.config.trigger)
+    return task_status(bench.registry, bench.buffer.reader, bench.paths, TASK, bench.config)
 
 
 def test_status_says_how_many_events_the_next_update_waits_for(bench: Bench) -> None:

@@ -69,6 +69,7 @@ def write(
     old: int = 0,
     fast: Path | None = None,
     seed: int = 3,
+    joint: bool = False,
     **config: Any,
 ) -> Path:
     """A frozen job; ``config`` overrides :data:`SMALL`."""
@@ -85,6 +86,7 @@ def write(
         created=0.0,
         config=task.model_dump(mode="json"),
         reason="test",
+        joint=joint,
     )
     write_job(directory, job, found, parent, fast)
     return directory

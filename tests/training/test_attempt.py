@@ -20,6 +20,7 @@ from daemon.heads import get_head
 from daemon.heads.store import load_state, load_weights, save_state
 from daemon.models.prefix import Key, Prefix
 from daemon.models.tuned import TunedModel, load_tuned
+from daemon.registry.lineage import LINEAGE
 from daemon.training import sharing
 from daemon.training.attempt import Attempt
 from daemon.update.job import JobResult, read_result
@@ -164,6 +165,27 @@ def test_an_adapter_of_the_same_shape_is_continued_another_is_not(first: Path, t
     other = load_file(tmp_path / "2" / "version" / "adapter" / "adapter_model.safetensors")
     assert all(np.allclose(same[name], before[name], atol=1e-6) for name in before)
     assert {array.shape[0] for name, array in other.items() if "lora_A" in name} == {4}
+
+
+def test_a_joint_training_starts_from_the_base_whatever_the_parent_is(first: Path, tmp_path: Path) -> None:
+    # Given a parent with classes and an adapter, and strategies that look back to a parent
+    still = {**jobs.SMALL["training"], "learning_rate": 1e-9, "head_learning_rate": 1e-9, "epochs": 1}
+    config: dict[str, Any] = {"training": still, "strategies": [{"name": "lwf"}, {"name": "er_ace"}, {"name": "ewc"}]}
+    parent = jobs.as_version(first / "out" / "attempt-2" / "version", jobs.meta(tune=jobs_tune(first)))
+    found = {"new": jobs.rows(["card", "fee", "limit"], 4)}
+    # When it is trained jointly, as long as nothing moves
+    three = ["card", "fee", "limit"]
+    attempt(jobs.write(tmp_path / "job", parent, found, three, old=2, joint=True, **config), tmp_path / "1")
+    # Then neither adapter nor head have anything of the parent's
+    version = tmp_path / "1" / "version"
+    made = load_tuned(version, jobs.meta(tune=jobs_tune(first)), CPU)
+    adapter = load_file(version / "adapter" / "adapter_model.safetensors")
+    head, before = load_file(version / "head.safetensors"), load_file(parent / "head.safetensors")
+    assert made.labels == ("card", "fee", "limit")
+    assert max(float(np.abs(array).max()) for name, array in adapter.items() if "lora_B" in name) < 1e-6
+    assert not np.allclose(head["weight"][:2], before["weight"], atol=1e-3)
+    # And the version owes nothing to what the parent was trained on
+    assert len((version / LINEAGE).read_bytes()) == 8 * 12
 
 
 def test_a_strategys_state_goes_from_version_to_version_until_tune_changes(base: Path, tmp_path: Path) -> None:

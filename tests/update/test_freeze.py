@@ -62,9 +62,12 @@ class Bench:
         cursor: int | None = None,
         strategies: Sequence[Any] = (),
         most_new: int | None = None,
+        joint_before: int = 0,
         **config: Any,
     ) -> tuple[UpdateJob, Mapping[str, list[StoredEvent]]]:
+        """Goes on from the parent unless ``update`` says otherwise."""
         self.jobs += 1
+        config["update"] = {"joint_max_events": 0, **config.get("update", {})}
         directory = self.root / "jobs" / f"{self.jobs:06d}"
         reader = self.buffer.reader
         job = freeze(
@@ -82,6 +85,7 @@ class Bench:
             created=1.0,
             seed=3,
             most_new=most_new,
+            joint_before=joint_before,
         )
         assert read_job(directory) == job
         return job, {name: read_rows(directory, name) for name in job.counts}
@@ -245,6 +249,45 @@ def test_some_new_rows_judge_and_are_not_trained(bench: Bench) -> None:
     assert trained.isdisjoint(event.key for event in aside)
     # And the fast head knows them
     assert ids(aside) <= ids(rows["refit"])
+
+
+def test_a_joint_training_has_the_whole_history_and_no_pool(bench: Bench) -> None:
+    # Given a version that an update made, history before it and after
+    bench.put(400, ["a", "b"])
+    since = bench.buffer.reader.last_seq(TASK)
+    bench.put(400, ["b", "c"], start=400)
+    (bench.parent.path / LINEAGE).write_bytes(b"")
+    asks, bound = Asks(1000), {"joint_max_events": 1000, "max_new_events": 10}
+    # When a look is frozen while that is short enough
+    job, rows = bench.freeze(since=since, strategies=[asks], most_new=5, update=bound, gate={"min_rows": 200})
+    # Then everything trains but what is set aside, which is new
+    train = bench.buffer.reader.labelled(TASK, Split.TRAIN, limit=10_000)
+    aside = [event for event in rows["validation"] if event.split == "train"]
+    assert job.joint
+    assert [event.id for event in rows["new"]] == [event.id for event in train if event not in aside]
+    assert aside
+    assert all(event.seq > since for event in aside)
+    assert rows["pool"] == []
+    assert not asks.seen
+    # And where a source may bring so much at once, that holds for what is new
+    _, rows = bench.freeze(since=since, update=bound, trust={"max_new_per_source": 30}, gate={"aside_ratio": 0})
+    older = [event for event in train if event.seq <= since]
+    assert [event.id for event in rows["new"]] == [event.id for event in [*older, *train[-30:]]]
+
+
+@pytest.mark.parametrize(
+    ("known_ratio", "most", "joint"), [(0, 1000, True), (0.6, 1000, True), (0.7, 1000, False), (0, 100, False)]
+)
+def test_a_joint_training_waits_for_growth_and_ends_at_the_bound(
+    bench: Bench, known_ratio: float, most: int, joint: bool
+) -> None:
+    # Given history of which the last joint training knew a share
+    bench.put(400, ["a", "b"])
+    before = int(known_ratio * len(bench.buffer.reader.labelled(TASK, Split.TRAIN, limit=10_000)))
+    bound = {"joint_max_events": most, "max_new_events": 50}
+    # When a job is frozen, Then it is joint where that grew by half and is short enough
+    job, rows = bench.freeze(strategies=[Asks(1000)], joint_before=before, update=bound)
+    assert (job.joint, not rows["pool"]) == (joint, joint)
 
 
 def test_the_same_content_freezes_the_same_job(bench: Bench) -> None:
