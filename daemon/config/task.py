@@ -101,9 +101,9 @@ class AdamW(Section):
 class Training(Section):
     optimizer: AdamW = AdamW()
     """What turns gradients into steps."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.0005
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.0003
     """Peak, after the warm-up."""
-    head_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.005
+    head_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
     """Peak of the head's."""
     layer_decay_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each layer further from the top learns at so much of the rate of the one above it; 1: all alike."""

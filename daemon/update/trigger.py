@@ -86,7 +86,7 @@ class Trigger:
         needed = self.events(error, growth)
         if new_events >= needed:
             return "count"
-        enough = new_events >= self._config.least_ratio * needed
+        enough = new_events >= max(growth, self._config.least_ratio * needed)
         if enough and now - self._waiting_since >= self._config.max_wait_s:
             return "time"
         return None

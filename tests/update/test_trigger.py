@@ -159,3 +159,17 @@ def test_while_hardly_anything_is_wrong_updates_after_the_first_wait(
     assert trigger.due(events, 0, error) == "count"
     # And one that had none yet, which does not wait
     assert Trigger(CONFIG, clock, None, 0).due(100, 0, error) == "count"
+
+
+def test_while_the_history_has_not_grown_nothing_starts_however_long_it_takes(clock: Clocks) -> None:
+    # Given a task whose next update is worth its cost with 250 new events, and would otherwise start with 100
+    trigger = Trigger(CONFIG, clock, 0.0, 0)
+    assert trigger.due(249, 0, growth=250) is None
+    # When they have waited long
+    clock.advance(5000)
+    assert trigger.due(249, 0, growth=250) is None
+    # Then those that are waited for start one, and where more are needed anyway these do
+    assert trigger.due(250, 0, growth=250) == "count"
+    assert (trigger.events(growth=250), trigger.events(growth=50)) == (250, 100)
+    # And a task that had none yet does not wait
+    assert Trigger(CONFIG, clock, None, 0).due(100, 0, growth=250) == "count"
