@@ -71,7 +71,7 @@ class Trigger(Section):
 class Update(Section):
     max_new_events: Positive = 5000
     """New events of one update; what is over joins the replay pool."""
-    joint_max_events: Annotated[int, Field(ge=0)] = 10_000
+    joint_max_events: Annotated[int, Field(ge=0)] = 0
     """While no more train events than this are stored, updates train the base anew on all of them; beyond, they go on
     from the champion with the new ones and what ``strategies`` add. 0: they always do."""
     joint_growth_ratio: Annotated[float, Field(ge=0)] = 0.5
@@ -101,9 +101,9 @@ class AdamW(Section):
 class Training(Section):
     optimizer: AdamW = AdamW()
     """What turns gradients into steps."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.0003
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.0005
     """Peak, after the warm-up."""
-    head_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
+    head_learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.005
     """Peak of the head's."""
     layer_decay_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Each layer further from the top learns at so much of the rate of the one above it; 1: all alike."""
