@@ -125,11 +125,11 @@ class Ridge:
 
     def solve(self, ridge: float) -> None:
         """P and B from the sums. Raises ValueError where they are not finite."""
-        tried = (ridge * 2.0**doublings for doublings in range(_MOST_RAISED))
-        self.ridge, factor = next(
-            ((one, factor) for one in tried if (factor := self.factor(one)) is not None), (ridge, None)
-        )
-        if factor is None:
+        for self.ridge in (ridge * 2.0**doublings for doublings in range(_MOST_RAISED)):
+            factor = self.factor(self.ridge)
+            if factor is not None:
+                break
+        else:
             raise ValueError("the ridge's sums are not finite: a text's features were not; learn the task anew")
         self._inverse = torch.cholesky_inverse(factor)
         self._solved = self.total_cross() @ self._inverse

@@ -52,7 +52,7 @@ class Candidate:
         return {
             "job": self.job.id,
             "cursor": self.job.cursor,
-            "joint_rows": self.job.counts["new"] if self.job.joint else 0,
+            "joint": self.job.joint,
             "decision": self.verdict.decision,
             "promote": self.verdict.promote,
             "promoted": promoted,

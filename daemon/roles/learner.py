@@ -226,7 +226,7 @@ class TaskLearner:
             windows=self.standing.windows,
             suspects=self.ledger.suspects.ids,
         )
-        log.info("update_started", task=self.task, job=job_id, reason=reason, joint=job.joint, **job.counts)
+        log.info("update_started", task=self.task, job=job_id, reason=reason, joint=bool(job.joint), **job.counts)
         self._training = self._attempts(job)
 
     def _most_new(self, reason: str) -> int:

@@ -47,7 +47,13 @@ def publish(job: UpdateJob, attempt: Path, around: Surroundings) -> Version:
         cursor=job.cursor,
         tune=job.config["tune"],
         metrics={**read_result(attempt).metrics, "job": job.id, "left_out": job.left_out},
-        recipe={"config": job.config, "seed": job.seed, "reason": job.reason, "joint": job.joint, "counts": job.counts},
+        recipe={
+            "config": job.config,
+            "seed": job.seed,
+            "reason": job.reason,
+            "joint": bool(job.joint),
+            "counts": job.counts,
+        },
     )
     return around.registry.publish(attempt / "version", meta, created=around.clock.now())
 

@@ -13,8 +13,8 @@ from daemon.update.eligible import Window
 class Standing:
     """``covered``: the last change that a finished job has seen; ``rejections``: in a row; ``held``:
     nothing is promoted by itself; ``paused``: nothing is trained; ``finished``: wall-clock time of the
-    last finished job, None before the first; ``windows``: labels that rollbacks left out; ``joint``: train rows of the
-    last joint training that was judged."""
+    last finished job, None before the first; ``windows``: labels that rollbacks left out; ``joint``: train events
+    stored at the last joint training that was judged."""
 
     covered: int = 0
     rejections: int = 0
@@ -36,7 +36,7 @@ def standing(registry: Registry, task: str) -> Standing:
             case "verdict":
                 covered = int(entry.details["cursor"])
                 rejections = 0 if entry.details["promote"] or entry.details["promoted"] else rejections + 1
-                joint = int(entry.details.get("joint_rows", 0)) or joint
+                joint = int(entry.details.get("joint", 0)) or joint
                 finished, failures = entry.time, 0
             case "job_failed":
                 covered = int(entry.details["cursor"])

@@ -17,6 +17,7 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -77,16 +78,17 @@ class Attempt:
         with Progress(self._out / "progress.jsonl", self._clock) as progress:
             with progress.phase("load"):
                 parent = self._parent()
+                origin = replace(parent, anew=bool(job.joint))
                 task = get_task(parent.meta.task_type)
                 tokenizer = Tokenizer.load(parent.path / "tokenizer")
                 encoder = RowEncoder(task, tokenizer, config.model.max_tokens)
                 champion = parent.load()
             with progress.phase("grow"):
-                model = make_candidate(parent, config, job.labels, job.seed, joint=job.joint)
-                strategies = self._strategies(parent)
+                model = make_candidate(origin, config, job.labels, job.seed)
+                strategies = self._strategies(origin)
                 share_prefix(model.encoder, champion.encoder, config)
             with progress.phase("train"):
-                trained = self._train(model, task, parent, strategies, encoder, progress)
+                trained = self._train(model, task, origin, strategies, encoder, progress)
             model.eval()
             with progress.phase("refit", len(self._rows["refit"])):
                 state = refit(model, task, config, self._rows["refit"], encoder, job.cursor, progress)
@@ -106,7 +108,7 @@ class Attempt:
                 save_tuned(model, config.tune, version)
                 self._save_strategies(version, strategies)
                 taught = {event.id for name in ("new", "pool", "refit") for event in self._rows[name]}
-                write_lineage(version, None if job.joint else parent.path, taught)
+                write_lineage(version, None if origin.anew else parent.path, taught)
                 fast = after.fast
                 if state is not None and fast is not None:
                     save_state(version / "fast", state)
@@ -157,11 +159,11 @@ class Attempt:
             task,
             new=new,
             pool=encoder.encode(self._rows["pool"], self._job.labels),
-            old_classes=0 if self._job.joint else self._job.old_labels,
+            old_classes=0 if parent.anew else self._job.old_labels,
             seed=self._job.seed,
             batch_size=training.batch_size,
             total_steps=steps_in(len(new), training),
-            parent=parent.base if self._job.joint else parent.load,
+            parent=parent.load,
         )
         validation = encoder.encode(self._rows["validation"], self._job.labels)
         return Loop(context, strategies, training, progress).run(validation)
@@ -170,7 +172,7 @@ class Attempt:
         """As configured, each with the state that the parent's update left (if it left one, and its weights
         are those that this update continues)."""
         made = []
-        goes_on = not self._job.joint and continues(parent.meta, self._config.tune.model_dump(mode="json"))
+        goes_on = continues(parent, self._config.tune.model_dump(mode="json"))
         for ref in self._config.strategies:
             strategy = catalog.make(ref.name, ref.options)
             kept = parent.path / STRATEGY / f"{ref.name}.safetensors"

@@ -37,15 +37,17 @@ def read_meta(version: Path) -> VersionMeta:
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """Where the parent lies; :meth:`load` and :meth:`base` give a model of its own each time."""
+    """Where the parent lies; :meth:`load` and :meth:`base` give a model of its own each time. ``anew``: nothing is
+    taken over from it (a joint training), so what loads is its base."""
 
     path: Path
     meta: VersionMeta
     device: torch.device
+    anew: bool = False
 
     def load(self) -> TunedModel:
         """In eval mode, nothing trainable. Raises VersionCorrupt, ConfigError."""
-        return load_tuned(self.path, self.meta, self.device)
+        return self.base() if self.anew else load_tuned(self.path, self.meta, self.device)
 
     def base(self) -> TunedModel:
         """What it grew from: no update has moved it, and it has no head. In eval mode, nothing trainable."""
@@ -53,24 +55,24 @@ class Parent:
         return TunedModel(encoder.requires_grad_(False), None, (), get_task(self.meta.task_type)).eval()
 
 
-def continues(meta: VersionMeta, tune: Mapping[str, Any]) -> bool:
+def continues(parent: Parent, tune: Mapping[str, Any]) -> bool:
     """Whether an update with ``tune`` goes on from the parent's changes, or starts from the base."""
-    before = meta.tune
+    before = parent.meta.tune
+    if parent.anew:
+        return False
     return before["kind"] == tune["kind"] and all(before.get(key) == tune[key] for key in _SHAPE.get(tune["kind"], ()))
 
 
-def make_candidate(
-    parent: Parent, config: TaskConfig, labels: Sequence[str], seed: int, *, joint: bool = False
-) -> TunedModel:
-    """The parent's model (see :func:`continues`; ``joint``: its base) with a head for ``labels``, what ``tune`` moves
-    made trainable.
+def make_candidate(parent: Parent, config: TaskConfig, labels: Sequence[str], seed: int) -> TunedModel:
+    """The parent's model (see :func:`continues`) with a head for ``labels``, what ``tune`` moves made trainable.
 
-    Rows of labels that the model has keep their values. Raises ConfigError where ``tune`` does not fit.
+    Rows of labels that the parent has keep their values, unless all is learned anew. Raises ConfigError where
+    ``tune`` does not fit.
     """
-    model = parent.base() if joint else parent.load()
+    model = parent.load()
     task, old = model.task, model.head
     encoder = model.encoder
-    if not joint and not continues(parent.meta, config.tune.model_dump(mode="json")):
+    if not continues(parent, config.tune.model_dump(mode="json")):
         encoder = parent.base().encoder
     previous = None if old is None else (old, model.labels)
     head: nn.Module = task.build_head(encoder.hidden_size, labels, previous, seed).to(parent.device)

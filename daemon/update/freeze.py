@@ -54,8 +54,8 @@ def freeze(
 ) -> UpdateJob:
     """Everything up to ``cursor`` that is eligible; what came after ``since_seq`` is new, at most ``most_new`` of it
     (None: ``update.max_new_events``). In a joint training the rest of the history is trained beside it;
-    ``joint_before``: rows of the last one. ``windows``: labels that a rollback left out; ``suspects``: ids of
-    events whose label is held back.
+    ``joint_before``: train events stored at the last one. ``windows``: labels that a rollback left out; ``suspects``:
+    ids of events whose label is held back.
 
     Raises StoreFull where the disk has no room for the job and its candidate.
     """
@@ -112,7 +112,7 @@ def freeze(
         config=config.model_dump(mode="json"),
         reason=reason,
         left_out=tuple((window.since, window.until, window.active) for window in windows),
-        joint=joint,
+        joint=stored if joint else 0,
     )
     return write_job(directory, job, rows, parent.path, fast_dir)
 

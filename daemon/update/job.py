@@ -37,9 +37,9 @@ from daemon.events import Input, LabelValue, Split, StoredEvent
 class UpdateJob:
     """The manifest. ``labels``: the class list the candidate will have (the parent's first, in order);
     ``old_labels``: how many of them the parent had; ``config`` is ``TaskConfig.model_dump(mode="json")``;
-    ``cursor``: the last change covered; ``joint``: ``new.jsonl`` is the whole history, and the base is trained on it,
-    whatever the parent is (:mod:`daemon.update.joint`); ``left_out``: (since, until, active) of labels that rollbacks
-    left out."""
+    ``cursor``: the last change covered; ``joint``: 0, or the train events stored where ``new.jsonl`` is all of them and
+    the base is trained, whatever the parent is (:mod:`daemon.update.joint`); ``left_out``: (since, until, active) of
+    labels that rollbacks left out."""
 
     id: str
     task: str
@@ -54,7 +54,7 @@ class UpdateJob:
     counts: Mapping[str, int] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[tuple[float, float, bool], ...] = ()
-    joint: bool = False
+    joint: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from daemon.config.task import Update
 
 
 def is_joint(config: Update, stored: int, before: int) -> bool:
-    """``stored``: train events; ``before``: rows of the last joint training that was judged, 0 without one."""
+    """``stored``: train events; ``before``: stored at the last joint training that was judged, 0 without one."""
     return 0 < stored <= config.joint_max_events and stored - before >= _wanted(config, before)
 
 

@@ -45,9 +45,8 @@ def test_given_enough_labels_when_stepping_then_a_version_is_trained_judged_and_
 
 
 def test_given_a_rejection_when_more_labels_come_then_the_next_update_waits_and_is_a_look(bench: Bench) -> None:
-    # Given a gate that promotes nothing, and updates that go on from the champion
-    update = {"gate": Gate(insufficient="reject"), "update": Update(joint_max_events=0)}
-    bench.config = bench.config.model_copy(update=update)
+    # Given a gate that promotes nothing
+    bench.config = bench.config.model_copy(update={"gate": Gate(insufficient="reject")})
     bench.learner = bench.open()
     bench.label(6)
     bench.settle()

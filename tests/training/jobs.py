@@ -69,7 +69,7 @@ def write(
     old: int = 0,
     fast: Path | None = None,
     seed: int = 3,
-    joint: bool = False,
+    joint: int = 0,
     **config: Any,
 ) -> Path:
     """A frozen job; ``config`` overrides :data:`SMALL`."""

@@ -175,7 +175,7 @@ def test_a_joint_training_starts_from_the_base_whatever_the_parent_is(first: Pat
     found = {"new": jobs.rows(["card", "fee", "limit"], 4)}
     # When it is trained jointly, as long as nothing moves
     three = ["card", "fee", "limit"]
-    attempt(jobs.write(tmp_path / "job", parent, found, three, old=2, joint=True, **config), tmp_path / "1")
+    attempt(jobs.write(tmp_path / "job", parent, found, three, old=2, joint=12, **config), tmp_path / "1")
     # Then neither adapter nor head have anything of the parent's
     version = tmp_path / "1" / "version"
     made = load_tuned(version, jobs.meta(tune=jobs_tune(first)), CPU)
