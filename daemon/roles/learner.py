@@ -26,14 +26,14 @@ import structlog
 
 from daemon.config.task import TaskConfig
 from daemon.errors import RetaindError, StoreFull, StreamUnavailable
-from daemon.registry.version import MOVES, Version
+from daemon.registry.version import Version
 from daemon.roles.attempts import Attempts, GivenUp
 from daemon.roles.backlog import Backlog
 from daemon.roles.candidate import Candidate
 from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
 from daemon.roles.jobs import JobShelf
-from daemon.roles.publish import champion, publish
+from daemon.roles.publish import announce_move, champion, publish
 from daemon.roles.standing import Standing, releases, standing
 from daemon.roles.surroundings import Surroundings
 from daemon.roles.trailing import Trailing
@@ -163,9 +163,7 @@ class TaskLearner:
         self.fast = self._open(champion(self.task, self.config, self._around))
         self.standing = standing(self._around.registry, self.task)
         log.info("champion_followed", task=self.task, before=before, champion=self.fast.version.id)
-        last = next(e for e in reversed(self._around.registry.history(self.task)) if e.kind in MOVES)
-        told = {"task": self.task, "version": self.fast.version.id, "before": before}
-        self._around.announce(last.kind, {**told, "who": last.who, "why": last.why})
+        announce_move(self.task, before, self.fast.version.id, self._around)
 
     # -- an update ------------------------------------------------------------------------------
 

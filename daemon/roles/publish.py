@@ -1,4 +1,4 @@
-"""How versions come into the registry: a task's base, and what an attempt made."""
+"""How versions come into the registry, a task's base and what an attempt made, and who moved the alias between them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from daemon.config.task import TaskConfig
 from daemon.errors import UnknownVersion
 from daemon.models.base import resolve_base
 from daemon.models.tuned import write_base_version
-from daemon.registry.version import Version, VersionMeta
+from daemon.registry.version import MOVES, Version, VersionMeta
 from daemon.roles.surroundings import Surroundings
 from daemon.update.job import UpdateJob, read_result
 
@@ -56,6 +56,12 @@ def publish(job: UpdateJob, attempt: Path, around: Surroundings) -> Version:
         },
     )
     return around.registry.publish(attempt / "version", meta, created=around.clock.now())
+
+
+def announce_move(task: str, before: str, now: str, around: Surroundings) -> None:
+    """Tell the versions topic who moved the champion's alias last, and why."""
+    last = next(entry for entry in reversed(around.registry.history(task)) if entry.kind in MOVES)
+    around.announce(last.kind, {"task": task, "version": now, "before": before, "who": last.who, "why": last.why})
 
 
 def _lay_base(task: str, config: TaskConfig, around: Surroundings) -> str:
