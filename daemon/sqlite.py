@@ -1,4 +1,4 @@
-"""What every SQLite file of ours needs: its errors as ours, and a switch to WAL that waits."""
+"""What every SQLite file of ours needs: its errors as ours, and a switch to WAL and a reader that wait."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import apsw
 from daemon.errors import RetaindError, StoreCorrupt, StoreError, StoreFull
 
 AGAIN_S = 0.01
+READER_WAITS_MS = 10_000
 _NO_ROOM = frozenset(
     {
         apsw.SQLITE_IOERR_WRITE,
@@ -60,3 +61,11 @@ def use_wal(connection: apsw.Connection, timeout_s: float) -> None:
             if time.monotonic() > deadline:
                 raise
             time.sleep(AGAIN_S)
+
+
+def read_only(path: Path) -> apsw.Connection:
+    """An existing file, to read. It waits ``READER_WAITS_MS`` where another process has the file to itself: who opens
+    it first after a kill does so for as long as it recovers the write-ahead log. Raises apsw.Error."""
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(READER_WAITS_MS)
+    return connection

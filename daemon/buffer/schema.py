@@ -16,7 +16,7 @@ from pathlib import Path
 import apsw
 
 from daemon.errors import SchemaTooNew, StoreError
-from daemon.sqlite import translated
+from daemon.sqlite import read_only, translated
 
 SCHEMA_VERSION = 2
 APPLICATION_ID = 0x52544E44  # "RTND"
@@ -121,9 +121,8 @@ def open_to_read(path: Path) -> apsw.Connection:
     if not path.exists():
         raise StoreError(f"{path}: no buffer there yet; start the ingest role once, it creates it")
     with translated(path):
-        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection = read_only(path)
         try:
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             if _check(connection, path, writable=False) < SCHEMA_VERSION:
                 raise StoreError(f"{path}: made by an older retaind; start the ingest role once, it migrates it")
             connection.pragma("query_only", True)

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import apsw
 import psutil
 
 from daemon.buffer.schema import open_to_read
@@ -19,7 +18,7 @@ from daemon.doctor.finding import Patient
 from daemon.finding import Finding
 from daemon.registry.history import History
 from daemon.roles.lock import holder
-from daemon.sqlite import translated
+from daemon.sqlite import read_only, translated
 from daemon.update.freeze import BYTES_PER_ROW, MAX_VALIDATION_ROWS, SPARE_BYTES
 
 LOCKS = ("run", "ingest", "learn")
@@ -97,11 +96,7 @@ def stores(patient: Patient) -> Iterator[Finding]:
         if not path.exists():
             continue
         with translated(path):
-            connection = (
-                open_to_read(path)
-                if path == paths.buffer
-                else apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-            )
+            connection = open_to_read(path) if path == paths.buffer else read_only(path)
             try:
                 found = [str(line) for (line,) in connection.execute("PRAGMA quick_check(3)")]
             finally:

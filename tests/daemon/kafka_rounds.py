@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import apsw
-
+from daemon.sqlite import read_only
 from tests.daemon.alone import Alone
 from tests.daemon.harness import Daemon
 from tests.kafka.broker import Broker
@@ -168,7 +167,7 @@ def settle_and_check(rounds: Rounds, feed: Feed, topics: Topics, directory: Path
 
 def waiting(buffer: Path) -> int:
     """Dead letters in the outbox, by SQL."""
-    connection = apsw.Connection(str(buffer), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = read_only(buffer)
     try:
         return len(connection.execute("SELECT number FROM outbox").fetchall())
     finally:

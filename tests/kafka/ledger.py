@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import apsw
-
+from daemon.sqlite import read_only
 from tests.kafka.topics import Stored, Topics
 from tests.kafka.traffic import Message
 
@@ -88,7 +87,7 @@ def positions(buffer: Path) -> dict[tuple[str, int], int]:
     """(topic, partition) -> next offset, by SQL; empty where there is no buffer yet."""
     if not buffer.exists():
         return {}
-    connection = apsw.Connection(str(buffer), flags=apsw.SQLITE_OPEN_READONLY)
+    connection = read_only(buffer)
     try:
         rows = connection.execute("SELECT topic, partition, next FROM positions").fetchall()
         return {(str(topic), int(str(partition))): int(str(end)) for topic, partition, end in rows}
