@@ -4,6 +4,10 @@ The fast head is the configured one, folded as the learner folds; a class's word
 a text) are its first example where that is said. The peer is the usual probe: a linear head on the mean-pooled last
 layer, trained with AdamW, its learning rate chosen on the validation rows. The texts of a class are drawn by the seed,
 the same for all heads.
+
+Whether texts without a label would help is told too: the fast head takes in other train rows' texts as its own answers
+say, where it is sure of them (self-training, Scudder 1965). The daemon does not do that; see
+docs/explanation/two-speeds.md.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ from daemon.tasks.schema import SequenceSchema, input_key
 from strategies.base import Example
 
 SHOTS = (1, 3, 5, 10)
+UNLABELLED, SURE = 2000, 0.8
+"""Texts without a label that are there, and the probability from which an answer stands for a label."""
 PROBE_RATES, PROBE_STEPS = (0.003, 0.01, 0.03), 200
 
 Array = NDArray[np.float32]
@@ -45,11 +51,14 @@ def run(trial: Trial, history: History) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for shots in (0, *SHOTS):
         shown = draw(history.train, shots, trial.seed)
+        others = unlabelled(history.train, shown, trial.seed)
         for named in (True, False):
             if shots or named:
                 state = folded(features, trial, shown, history.labels if named else ())
                 found = accuracy(features, state, held)
                 rows.append({"head": "fast", "shots": shots, "names": named, "accuracy": found})
+        state = self_taught(features, trial, shown, history.labels, others)
+        rows.append({"head": "self-taught", "shots": shots, "names": True, "accuracy": accuracy(features, state, held)})
         if shots:
             found = probe(features, history.labels, shown, validation, held, trial.seed)
             rows.append({"head": "linear", "shots": shots, "names": False, "accuracy": found})
@@ -96,6 +105,12 @@ def draw(rows: Sequence[Row], shots: int, seed: int) -> list[Row]:
     return [row for each in taken.values() for row in each[:shots]]
 
 
+def unlabelled(rows: Sequence[Row], shown: Sequence[Row], seed: int) -> list[Row]:
+    """At most ``UNLABELLED`` of the others."""
+    others = list(set(rows) - set(shown))
+    return random.Random(seed).sample(sorted(others, key=lambda row: row.at), min(UNLABELLED, len(others)))
+
+
 def folded(features: Features, trial: Trial, shown: Sequence[Row], names: Sequence[str]) -> HeadState:
     """The configured fast head after these rows; ``names``: classes whose words are their first examples."""
     options, schema = _head_options(trial), SequenceSchema()
@@ -108,6 +123,21 @@ def folded(features: Features, trial: Trial, shown: Sequence[Row], names: Sequen
     vectors = features.fast([row.input for row in shown]) if shown else ()
     for at, (row, vector) in enumerate(zip(shown, vectors, strict=True)):
         state.add(input_key(schema, row.input), str(at), row.label, vector)
+    return state
+
+
+def self_taught(
+    features: Features, trial: Trial, shown: Sequence[Row], names: Sequence[str], others: Sequence[Row]
+) -> HeadState:
+    """As :func:`folded`, and the texts of ``others`` that it answers surely, under its answers."""
+    state = folded(features, trial, shown, names)
+    if others:
+        weights, vectors = state.weights(), features.fast([row.input for row in others])
+        answers = weights.probabilities(vectors)
+        for row, vector, answer in zip(others, vectors, answers, strict=True):
+            if answer.max() >= SURE:
+                key = input_key(SequenceSchema(), row.input)
+                state.add(key, f"unlabelled {row.at}", weights.labels[answer.argmax()], vector)
     return state
 
 

@@ -57,6 +57,7 @@ def shots_rows(by_seed: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[str,
     heads = {
         ("fast", True): "fast_head_with_names",
         ("fast", False): "fast_head",
+        ("self-taught", True): "fast_head_with_names_and_unlabelled_texts",
         ("linear", False): "linear_head_on_frozen_features",
     }
     found: dict[int, dict[str, list[float]]] = {}

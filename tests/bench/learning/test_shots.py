@@ -3,6 +3,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
+import pytest
+
 from daemon.bench.learning import shots
 from daemon.bench.learning.history import History
 from daemon.bench.learning.plan import Trial
@@ -19,8 +22,9 @@ def test_more_shots_hold_the_fewer_and_another_seed_draws_others(history: Histor
 
 def test_given_names_and_few_texts_when_measured_then_each_head_has_its_rows(history: History, trial: Trial) -> None:
     found = shots.run(trial, history)["rows"]
-    assert [row["shots"] for row in found] == [0, *(n for n in shots.SHOTS for _ in range(3))]
-    assert {(row["head"], row["names"]) for row in found} == {("fast", True), ("fast", False), ("linear", False)}
+    assert [row["shots"] for row in found] == [0, 0, *(n for n in shots.SHOTS for _ in range(4))]
+    heads = {(row["head"], row["names"]) for row in found}
+    assert heads == {("fast", True), ("fast", False), ("self-taught", True), ("linear", False)}
     assert all(0 <= row["accuracy"] <= 1 for row in found)
     # Our texts say what they are about: a few tell the classes apart, even to a random encoder
     assert found[-1]["accuracy"] > 0.5
@@ -44,3 +48,23 @@ def test_given_names_and_one_text_when_folded_then_words_are_no_members_and_desc
     assert state.weights().probabilities(asked)[0, place] > plain.weights().probabilities(asked)[0, place]
     # And without names only what has members does
     assert shots.folded(features, trial, [row], ()).labels == (row.label,)
+
+
+def test_given_texts_without_a_label_when_sure_of_some_then_those_alone_are_members_as_answered(
+    history: History, trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given two texts a class, and the others without their labels
+    features = shots.Features(Model.model_validate(trial.task["model"]), {"layers": 3})
+    shown = shots.draw(history.train, 2, 0)
+    others = shots.unlabelled(history.train, shown, 0)
+    before = shots.folded(features, trial, shown, history.labels)
+    answers = before.weights().probabilities(features.fast([row.input for row in others]))
+    # When the line lies between the surest and the least sure answer
+    line = float(np.median(answers.max(1)))
+    monkeypatch.setattr(shots, "SURE", line)
+    after = shots.self_taught(features, trial, shown, history.labels, others)
+    # Then the surer half is in, no shown row twice, and who is given nothing learns nothing
+    assert not set(others) & set(shown)
+    assert after.members() == before.members() + int((answers.max(1) >= line).sum())
+    assert before.members() < after.members() < before.members() + len(others)
+    assert shots.self_taught(features, trial, shown, history.labels, ()).members() == before.members()
