@@ -10,10 +10,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import apsw
 import orjson
 import pytest
 
+from daemon.sqlite import read_only
 from daemon.stream.embedded import EmbeddedSink
 from daemon.stream.ports import OutRecord
 from tests.roles.ingest_process import CFG
@@ -64,7 +64,7 @@ def produce(state: Path, stop: threading.Event, acknowledged: list[str], bad: li
 
 
 def rows(path: Path, sql: str) -> list[tuple[object, ...]]:
-    connection = apsw.Connection(str(path))
+    connection = read_only(path)
     try:
         return connection.execute(sql).fetchall()
     finally:
