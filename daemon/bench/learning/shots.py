@@ -51,13 +51,12 @@ def run(trial: Trial, history: History) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for shots in (0, *SHOTS):
         shown = draw(history.train, shots, trial.seed)
-        others = unlabelled(history.train, shown, trial.seed)
-        for named in (True, False):
+        for named in (False, True):
             if shots or named:
                 state = folded(features, trial, shown, history.labels if named else ())
                 found = accuracy(features, state, held)
                 rows.append({"head": "fast", "shots": shots, "names": named, "accuracy": found})
-        state = self_taught(features, trial, shown, history.labels, others)
+        teach_itself(features, state, unlabelled(history.train, shown, trial.seed))
         rows.append({"head": "self-taught", "shots": shots, "names": True, "accuracy": accuracy(features, state, held)})
         if shots:
             found = probe(features, history.labels, shown, validation, held, trial.seed)
@@ -107,8 +106,9 @@ def draw(rows: Sequence[Row], shots: int, seed: int) -> list[Row]:
 
 def unlabelled(rows: Sequence[Row], shown: Sequence[Row], seed: int) -> list[Row]:
     """At most ``UNLABELLED`` of the others."""
-    others = list(set(rows) - set(shown))
-    return random.Random(seed).sample(sorted(others, key=lambda row: row.at), min(UNLABELLED, len(others)))
+    taken = set(shown)
+    others = [row for row in rows if row not in taken]
+    return random.Random(seed).sample(others, min(UNLABELLED, len(others)))
 
 
 def folded(features: Features, trial: Trial, shown: Sequence[Row], names: Sequence[str]) -> HeadState:
@@ -126,19 +126,16 @@ def folded(features: Features, trial: Trial, shown: Sequence[Row], names: Sequen
     return state
 
 
-def self_taught(
-    features: Features, trial: Trial, shown: Sequence[Row], names: Sequence[str], others: Sequence[Row]
-) -> HeadState:
-    """As :func:`folded`, and the texts of ``others`` that it answers surely, under its answers."""
-    state = folded(features, trial, shown, names)
-    if others:
-        weights, vectors = state.weights(), features.fast([row.input for row in others])
-        answers = weights.probabilities(vectors)
-        for row, vector, answer in zip(others, vectors, answers, strict=True):
-            if answer.max() >= SURE:
-                key = input_key(SequenceSchema(), row.input)
-                state.add(key, f"unlabelled {row.at}", weights.labels[answer.argmax()], vector)
-    return state
+def teach_itself(features: Features, state: HeadState, others: Sequence[Row]) -> None:
+    """Add the texts of ``others`` that ``state`` answers surely, under its answers."""
+    if not others:
+        return
+    weights, vectors = state.weights(), features.fast([row.input for row in others])
+    answers = weights.probabilities(vectors)
+    for row, vector, answer in zip(others, vectors, answers, strict=True):
+        if answer.max() >= SURE:
+            key = input_key(SequenceSchema(), row.input)
+            state.add(key, f"unlabelled {row.at}", weights.labels[answer.argmax()], vector)
 
 
 def accuracy(features: Features, state: HeadState, held: Sequence[Row]) -> float:
