@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import structlog
 
+from daemon.beside import AT_ONCE
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import Clock, SystemClock
 from daemon.config.models import Config
@@ -160,6 +162,7 @@ def make_learner(
     lag: Callable[[], int] = lambda: 0,
     always_promote: bool = False,
     seed: int = 0,
+    beside: Executor = AT_ONCE,
 ) -> TaskLearner:
     from daemon.roles.learner import TaskLearner
     from daemon.roles.surroundings import Surroundings
@@ -192,5 +195,6 @@ def make_learner(
         keep_versions=learn.keep_versions,
         always_promote=always_promote,
         seed=seed,
+        beside=beside,
     )
     return TaskLearner(task, rooms.config.tasks[task], rooms.schemas[task], around)

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from daemon.app import Rooms, make_ingest, make_learner
+from daemon.beside import beside
 from daemon.config.models import Config
 from daemon.durable import written_to
 from daemon.errors import ConfigError
@@ -68,7 +69,10 @@ def run_learn(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: boo
             return
         lag = rooms.lag()
         make: Callable[[], Mapping[str, Any]] = lambda: {  # noqa: E731
-            task: make_learner(rooms, task, device, sink=sink, lag=lag.records) for task in rooms.config.tasks
+            task: make_learner(
+                rooms, task, device, sink=sink, lag=lag.records, beside=beside(rooms.config.learn.threads)
+            )
+            for task in rooms.config.tasks
         }
         role = LearnRole(make, rooms.registry, rooms.clock, Control(rooms.paths.control))
         role.open()

@@ -1,16 +1,22 @@
-"""What tests and backtests use instead of a clock and a stream. Shipped, so that plug-ins can test with it."""
+"""What tests and backtests use instead of clock, thread and stream. Shipped, so that plug-ins can test with it."""
 
 from __future__ import annotations
 
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import ParamSpec, TypeVar
 
+from daemon.beside import AtOnce
 from daemon.errors import RecordRefused, StreamDenied, StreamError, StreamUnavailable
 from daemon.stream.partition import partition_of
 from daemon.stream.ports import OutRecord, Record, TopicPartition
+
+Given = ParamSpec("Given")
+Made = TypeVar("Made")
 
 
 class FakeClock:
@@ -30,6 +36,32 @@ class FakeClock:
 
     def advance(self, seconds: float) -> None:
         self._seconds += seconds
+
+
+class Later(AtOnce):
+    """Runs what it was given when :meth:`run` is called: a thread that is as slow as the test wants it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Callable[[], object]] = []
+
+    def submit(self, fn: Callable[Given, Made], /, *args: Given.args, **kwargs: Given.kwargs) -> Future[Made]:
+        future: Future[Made] = Future()
+
+        def do() -> None:
+            done = super(Later, self).submit(fn, *args, **kwargs)
+            error = done.exception()
+            if error is None:
+                future.set_result(done.result())
+            else:
+                future.set_exception(error)
+
+        self.waiting.append(do)
+        return future
+
+    def run(self) -> None:
+        """All that waits, in order."""
+        while self.waiting:
+            self.waiting.pop(0)()
 
 
 @dataclass

@@ -47,7 +47,8 @@ class SldaHead(Section):
 
 class RanpacHead(Section):
     """Ridge regression on a wide random projection of the features, exact and recursive (RanPAC, McDonnell et
-    al. 2023). Memory in learner and trainer: 8 x width² bytes (128 MB at 4,000); a snapshot is half of that."""
+    al. 2023). Memory in learner and trainer: 8 x width² bytes (128 MB at 4,000), three times as much while λ is being
+    chosen; a snapshot is half of that."""
 
     kind: Literal["ranpac"] = "ranpac"
     layers: Positive = 3

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
+from concurrent.futures import Executor
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from daemon.beside import AT_ONCE
 from daemon.heads.members import Members
 from daemon.heads.ports import Array
 
@@ -38,6 +40,7 @@ class ClassState(ABC):
         self._names: dict[int, Array] = {}
         self._standing: set[int] = set()
         self._width = 0
+        self._beside: Executor = AT_ONCE
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -82,6 +85,9 @@ class ClassState(ABC):
 
     def advance(self, cursor: int) -> None:
         self.cursor = max(self.cursor, cursor)
+
+    def choose_beside(self, executor: Executor) -> None:
+        self._beside = executor
 
     def members(self) -> int:
         return len(self._members)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Executor
 from typing import Any, Protocol
 
 import numpy as np
@@ -68,6 +69,10 @@ class HeadState(Protocol):
 
     def advance(self, cursor: int) -> None:
         """All changes up to ``cursor`` are in."""
+
+    def choose_beside(self, executor: Executor) -> None:
+        """From now on what the labels decide of the head's own parameters (a ridge) is worked out there, and answers
+        as soon as it is known; before, :meth:`weights` waited for it."""
 
     def members(self) -> int: ...
 

@@ -6,7 +6,7 @@ date exactly (:mod:`daemon.heads.ridge`). A class answers with
     s_c = { b_c·z · (1 + a/n_c) + [cos(x, S_c) − mean over classes] / (1 + n_c/3) } / (1 + a/n̄),   p = softmax(T·s),
 
 n_c its examples, S_c the sum of their last-layer features, n̄ the mean of n_c (:mod:`daemon.heads.lift`). λ and T come
-from leave-one-out on a sample (:mod:`daemon.heads.leave_one_out`), at 128 members, whenever their number has doubled,
+from leave-one-out on a sample (:mod:`daemon.heads.choosing`), at 128 members, whenever their number has doubled,
 and when many have left: among wrong labels λ is larger.
 
 Guarantees:
@@ -14,12 +14,14 @@ Guarantees:
 1. Given λ, what answers does not depend on the order of events, to rounding; members can be taken out, states of
    disjoint members add up.
 2. The sample is the members with the smallest keys: the same members, the same sample, while none was taken out.
+3. What is being chosen beside the folding (:meth:`RanpacState.choose_beside`) changes nothing until it is known; a
+   state that was saved meanwhile chooses again.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict
 from typing import Any
 
@@ -28,30 +30,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from daemon.heads.choosing import Choosing
 from daemon.heads.classes import ClassState, unit
-from daemon.heads.leave_one_out import LEAST, Choice, LeftOut, climb
+from daemon.heads.leave_one_out import LeftOut
 from daemon.heads.lift import Lift
 from daemon.heads.members import KEY_BYTES
 from daemon.heads.ports import Array
 from daemon.heads.ranpac_weights import RanpacOptions, RanpacWeights, last_layer
-from daemon.heads.ridge import Ridge, pack, unpack
+from daemon.heads.ridge import Ridge
 from daemon.heads.sample import Sample
+from daemon.heads.triangle import pack, unpack
 
 FIRST_CHOICE = 128
 """Members at which the ridge is chosen for the first time."""
 MANY_LEFT = 32
 """One member in so many that left since the ridge was chosen, and at least :data:`FEWEST_LEFT`: it is chosen anew."""
 FEWEST_LEFT = 65
-OVERSHOT = 2.0
-"""So many times too large is the ridge with the lowest leave-one-out loss: on three streams, at 250 to 3,500 events,
-new texts were answered best with about half of it."""
 _BLOCK = 64
 """Examples folded at once."""
 
 
 class RanpacState(ClassState):
     """The ridge's sums, each class's sum of last-layer features, and the sample. Memory: 8d² bytes for the
-    squares (128 MB at 4,000), 2 MB for the sample, 8d bytes a class, and the members."""
+    squares (128 MB at 4,000; three times as much while a ridge is being chosen), 2 MB for the sample, 8d bytes a class,
+    and the members."""
 
     kind = "ranpac"
 
@@ -68,6 +70,7 @@ class RanpacState(ClassState):
         self._next_choice = FIRST_CHOICE
         self._left: set[bytes] = set()
         """Members that left since the last choice, and did not come back."""
+        self._choosing: tuple[Choosing, Future[float | None]] | None = None
 
     @property
     def ridge(self) -> float:
@@ -77,9 +80,7 @@ class RanpacState(ClassState):
     def weights(self, counts_as_class: Callable[[str, int], bool] | None = None) -> RanpacWeights:
         """Solved for the classes that answer (and count); chooses the ridge anew where that is due."""
         self._fold()
-        left = FIRST_CHOICE <= len(self._members) <= MANY_LEFT * len(self._left) and len(self._left) >= FEWEST_LEFT
-        if left or len(self._members) >= self._next_choice:
-            self._choose()
+        self._choose()
         labels = self.labels
         if counts_as_class is not None:
             labels = tuple(label for label in labels if counts_as_class(label, int(self._counts[self._rows[label]])))
@@ -203,34 +204,38 @@ class RanpacState(ClassState):
     # -- choosing ---------------------------------------------------------------------------------
 
     def _choose(self) -> None:
-        """Ridge and temperature by leave-one-out on the sample."""
-        self._next_choice = 2 * len(self._members)
-        self._left.clear()
+        """Ridge and temperature anew where that is due, and what was chosen as soon as it is known."""
+        left = FIRST_CHOICE <= len(self._members) <= MANY_LEFT * len(self._left) and len(self._left) >= FEWEST_LEFT
+        if self._choosing is None and (left or len(self._members) >= self._next_choice):
+            choosing = self._question()
+            self._choosing = choosing, self._beside.submit(choosing)
+        if self._choosing is not None and self._choosing[1].done():
+            choosing, temperature = self._choosing[0], self._choosing[1].result()
+            self._choosing = None
+            self._next_choice = 2 * choosing.members
+            self._left -= choosing.left
+            self._temperature = temperature or self._temperature
+            self._ridge.join(choosing.fork)
+
+    def _question(self) -> Choosing:
+        """As of now: nothing of it changes when the state does."""
         vectors, keys = self._sample.rows()
         rows = [row for row in range(len(self._counts)) if self._answers(row)]
         column = {row: place for place, row in enumerate(rows)}
         targets = np.array([column[self._members.label(key)] for key in keys], np.int64)  # type: ignore[index]
-        last, lift = last_layer(unit(vectors), self.layers), self._lift()
-        boost, others = lift.ridge(self._counts[rows])[None].repeat(len(keys), 0), self._counts[rows][targets] - 1
-        offsets = last @ self._near(rows).T
-        mine = np.arange(len(keys)), targets
-        boost[mine] = lift.ridge(others)
-        without = unit(self._means(rows)[targets] - last)
-        centre = unit(self._means(rows)).mean(axis=0)
-        offsets[mine] = lift.near(((without - centre) * last).sum(axis=1), others)
-        out = LeftOut(self._project(vectors), self._ridge.total_cross()[rows].T, targets, boost, offsets)
+        counts, sums, near, lift = self._counts[rows], self._means(rows), self._near(rows), self._lift()
+        fork, project = self._ridge.fork(), self._project
 
-        def judge(ridge: float) -> Choice:
-            return out.judge(ridge, self._ridge.factor(ridge))
+        def sample() -> LeftOut:
+            last, others = last_layer(unit(vectors), self.layers), counts[targets] - 1
+            boost, offsets = lift.ridge(counts)[None].repeat(len(keys), 0), last @ near.T
+            mine = np.arange(len(keys)), targets
+            boost[mine] = lift.ridge(others)
+            without, centre = unit(sums[targets] - last), unit(sums).mean(axis=0)
+            offsets[mine] = lift.near(((without - centre) * last).sum(axis=1), others)
+            return LeftOut(project(vectors), fork.total_cross()[rows].T, targets, boost, offsets)
 
-        found = climb(self._ridge.ridge, judge)
-        lower = judge(max(LEAST, found.ridge / OVERSHOT))
-        best = found if math.isinf(lower.loss) else lower
-        if math.isinf(best.loss):
-            return
-        self._temperature = best.temperature
-        if best.ridge != self.ridge:
-            self._ridge.solve(best.ridge)
+        return Choosing(fork, sample, len(self._members), frozenset(self._left))
 
 
 class RanpacKind:

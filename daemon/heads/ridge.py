@@ -14,23 +14,25 @@ Guarantees:
 2. Extra rows (the classes' names) are in P and B and not in the sums.
 3. Sums whose rounding is larger than the ridge (half a million examples of a few texts) are solved with the next
    ridge, of doublings, that they bear.
+4. A fork can be solved by another thread, with another ridge, while rows come and go here; once joined, 1. holds for
+   all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
+
+from daemon.heads.block import Block, take, total
 
 RESOLVE_EVERY = 20_000
 """Rows after which P and B are solved from the sums again."""
 CARRIED_AT_MOST = 1000
 """Rows that are carried one block after another; about d/4 cost as much as solving."""
-_LEAVING_COUNTS = 50
-"""So many times more than a row that enters: taking out magnifies rounding."""
+CARRIED_TOGETHER = 64
+"""Rows that blocks which waited are carried by: P is passed over once for all of them."""
 _ALONE = 0.9
 """Leverage above which a row is not taken out by a block: 1 − h stands in the denominator, and single precision
 does not bear it. P is solved from the sums then."""
@@ -53,8 +55,10 @@ class Ridge:
         self._inverse: Tensor | None = None
         self._solved = torch.zeros(0, width)
         self._rows_since = 0
-        self._pending: list[tuple[Tensor, Tensor, Tensor]] = []
-        """Blocks that are in the sums and not yet in P and B."""
+        self._pending: list[Block] = []
+        """In the sums (or a name), and not yet in P and B."""
+        self._since: list[Block] | None = None
+        """What has come since the fork; None: there is none, or too much came."""
         self._empty = True
 
     @property
@@ -69,9 +73,10 @@ class Ridge:
 
     def gram(self) -> Tensor:
         """G [d, d], everything in it."""
-        for rows, signs in self._waiting:
+        if self._waiting:
+            rows, signs = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
             self._gram.addmm_((rows * signs[:, None]).T, rows)
-        self._waiting.clear()
+            self._waiting.clear()
         return self._gram
 
     def cross(self) -> Tensor:
@@ -93,11 +98,10 @@ class Ridge:
         self._gram += gram
         self._cross += cross
         self._forget()
+        self._since = None
 
     def learn(self, rows: Tensor, signs: Tensor, targets: Tensor) -> None:
-        """``rows`` [k, d]; ``signs`` [k]: 1 enters, -1 leaves, 0 changes its class only; ``targets`` [k, C]: what
-        is added to each class's target, -1 for the class that it leaves. Kept until B is asked for: not to be
-        changed."""
+        """See :class:`Block`. Kept until B is asked for: not to be changed."""
         if self._inverse is None and self._empty and not self._names:
             self._inverse = torch.eye(self._width) / self.ridge
         self._empty = False
@@ -105,23 +109,42 @@ class Ridge:
         if sum(len(waiting) for waiting, _ in self._waiting) >= _FOLD_ROWS:
             self.gram()
         self._cross.addmm_(targets.T, rows)
-        self._rows_since += len(rows) + _LEAVING_COUNTS * int((signs < 0).sum())
-        self._pending.append((rows, signs, targets))
-        if self._rows_since >= RESOLVE_EVERY or sum(len(block[0]) for block in self._pending) > CARRIED_AT_MOST:
-            self._forget()
+        self._come(Block(rows, signs, targets))
 
     def name(self, classes: Sequence[int], rows: Tensor) -> None:
         """Extra rows [K, d], one for each of these classes, which have none yet."""
         if classes:
-            self._carry_pending()
             self._names.update(zip(classes, rows, strict=True))
-            self._carry_names(classes, rows, 1.0)
+            self._come(self._named(classes, rows, 1.0))
 
     def unname(self, classes: Sequence[int]) -> None:
         """Take the extra rows of these classes out."""
         if classes:
-            self._carry_pending()
-            self._carry_names(classes, torch.stack([self._names.pop(row) for row in classes]), -1.0)
+            self._come(self._named(classes, torch.stack([self._names.pop(row) for row in classes]), -1.0))
+
+    def fork(self) -> Ridge:
+        """The same sums and names, to be solved elsewhere and joined. One at a time: the one before it is forgotten."""
+        made = Ridge(self._width, self.ridge)
+        made.grow(self.classes)
+        made._gram, made._cross, made._names = self.gram().clone(), self._cross.clone(), dict(self._names)
+        made._empty = self._empty
+        self._since = []
+        return made
+
+    def join(self, fork: Ridge) -> None:
+        """Go on with the ridge, P and B of the fork; what has come since is carried along. One that was not solved has
+        nothing to go on with."""
+        since, self._since = self._since, None
+        if fork._inverse is None:
+            return
+        self.ridge = fork.ridge
+        if since is None:
+            self._forget()
+            return
+        self._inverse, self._pending = fork._inverse, since
+        self._solved = torch.zeros_like(self._cross)
+        self._solved[: fork.classes] = fork._solved
+        self._rows_since = sum(block.rounding for block in since)
 
     def solve(self, ridge: float) -> None:
         """P and B from the sums. Raises ValueError where they are not finite."""
@@ -173,18 +196,27 @@ class Ridge:
 
     def _carry_pending(self) -> None:
         while self._inverse is not None and self._pending:
-            self._carry(*self._pending.pop(0))
+            self._carry(*take(self._pending, CARRIED_TOGETHER))
 
     def _forget(self) -> None:
         """P and B are solved from the sums when they are asked for."""
         self._inverse = None
         self._pending.clear()
 
-    def _carry_names(self, classes: Sequence[int], rows: Tensor, sign: float) -> None:
-        if self._inverse is not None:
-            targets = torch.zeros(len(rows), self.classes)
-            targets[torch.arange(len(rows)), torch.tensor(list(classes))] = sign
-            self._carry(rows, torch.full((len(rows),), sign), targets)
+    def _named(self, classes: Sequence[int], rows: Tensor, sign: float) -> Block:
+        targets = torch.zeros(len(rows), self.classes)
+        targets[torch.arange(len(rows)), torch.tensor(list(classes))] = sign
+        return Block(rows, torch.full((len(rows),), sign), targets)
+
+    def _come(self, block: Block) -> None:
+        self._rows_since += block.rounding
+        self._pending.append(block)
+        if self._rows_since >= RESOLVE_EVERY or total(self._pending) > CARRIED_AT_MOST:
+            self._forget()
+        if self._since is not None:
+            self._since.append(block)
+            if total(self._since) > CARRIED_AT_MOST:
+                self._since = None
 
     def _carry(self, rows: Tensor, signs: Tensor, targets: Tensor) -> None:
         inverse = self._inverse
@@ -203,21 +235,3 @@ class Ridge:
             projected = projected - (projected @ active.T) @ gains
             inverse.addmm_(mine.T, gains, alpha=-1.0)
         self._solved[: targets.shape[1]] += targets.T @ projected
-
-
-def pack(square: Tensor) -> NDArray[np.float32]:
-    """The lower triangle of a symmetric [d, d], row after row: [d(d + 1)/2]."""
-    full = square.numpy()
-    return np.concatenate([row[: place + 1] for place, row in enumerate(full)])
-
-
-def unpack(triangle: NDArray[np.float32], width: int) -> Tensor:
-    """[d, d] again. Raises ValueError for a triangle of another size."""
-    if triangle.shape != (width * (width + 1) // 2,):
-        raise ValueError(f"triangle: shape {triangle.shape}; {width} wide it has [{width * (width + 1) // 2}]")
-    full, at = np.zeros((width, width), np.float32), 0
-    for place in range(width):
-        full[place, : place + 1] = triangle[at : at + place + 1]
-        at += place + 1
-    lower = torch.from_numpy(full)
-    return lower + torch.tril(lower, -1).T

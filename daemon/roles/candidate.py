@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from daemon.roles.fast import FastLearner
+from daemon.roles.opening import Opened
 from daemon.roles.surroundings import Surroundings
 from daemon.update.job import UpdateJob
 from daemon.update.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Candidate:
-    """``fast``: its fast learner, which catches up with the buffer before it is served."""
+    """``attempts``: so many it took to train; ``opening``: it is being read; ``fast``: its fast learner, which catches
+    up with the buffer before it is served."""
 
     job: UpdateJob
     verdict: Verdict
-    fast: FastLearner
+    version: str
+    attempts: int
+    opening: Future[Opened]
+    fast: FastLearner | None = None
 
-    @property
-    def version(self) -> str:
-        return self.fast.version.id
+    def ready(self, go_on: Callable[[Opened], FastLearner]) -> FastLearner | None:
+        """Its fast learner, as soon as it has been read. Raises VersionError where it does not load."""
+        if self.fast is None and self.opening.done():
+            self.fast = go_on(self.opening.result())
+        return self.fast
 
-    def promote(self, task: str, around: Surroundings) -> None:
+    def promote(self, task: str, fast: FastLearner, around: Surroundings) -> None:
         """Move the alias to it, once: after a crash this is done again."""
-        self.fast.snapshot()
-        self.fast.publish()
+        fast.snapshot()
+        fast.publish()
         registry, why, details = around.registry, self._why, {"job": self.job.id}
         if registry.alias(task, "champion") != self.version:
             registry.promote(task, self.version, who="gate", why=why, time=around.clock.now(), details=details)

@@ -14,29 +14,26 @@ Guarantees:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import structlog
-import torch
 
+from daemon.beside import AT_ONCE
 from daemon.buffer.ports import BufferReader
-from daemon.config.head import NoHead
-from daemon.config.paths import StatePaths
 from daemon.config.task import TaskConfig
 from daemon.events import Change, ChangeKind, Input, Split
-from daemon.heads import get_head
 from daemon.heads import store as head_store
-from daemon.heads.blend import DEFAULT_BLEND, Floats
-from daemon.heads.naming import name_classes, name_standing
+from daemon.heads.blend import Floats
+from daemon.heads.naming import name_classes
 from daemon.heads.ports import Array, FastWeights, HeadState
-from daemon.heads.tracking import TrackedBlend
 from daemon.registry.version import Version
 from daemon.roles.leaving import LeavingOut
+from daemon.roles.opening import Opened, names_classes
 from daemon.roles.replay import Lesson, lesson
 from daemon.roles.scrutiny import Scrutiny
-from daemon.serving.served import ServedModel, load_served
+from daemon.serving.served import ServedModel
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import is_class
 from daemon.trust.ledger import Ledger
@@ -57,31 +54,27 @@ class FastLearner:
         config: TaskConfig,
         schema: TaskSchema,
         reader: BufferReader,
-        served: ServedModel,
-        state: HeadState | None,
-        blend: TrackedBlend,
-        directory: Path,
-        cursor: int,
+        opened: Opened,
         ledger: Ledger,
         windows: Sequence[Window] = (),
     ) -> None:
         self.task = task
-        self.served = served
-        self.state = state
-        self.cursor = cursor
+        self.served = opened.served
+        self.state = opened.state
+        self.cursor = opened.cursor
         self.train_changes = 0
         self.erased: set[str] = set()
         """Ids of events whose erasure was folded; whoever holds copies empties it."""
         self._config = config
         self._schema = schema
         self._reader = reader
-        self._blend = blend
-        self._directory = directory
+        self._blend = opened.blend
+        self._directory = opened.directory
         self._windows = windows
-        self._names = not isinstance(config.head, NoHead) and config.head.names and schema.has_classes
+        self._names = names_classes(config, schema)
         self._saved_cursor = -1
         self._ledger = ledger
-        self._scrutiny = Scrutiny(task, schema, reader, ledger, self._encode, directory, windows)
+        self._scrutiny = Scrutiny(task, schema, reader, ledger, self._encode, opened.directory, windows)
 
     @classmethod
     def open(
@@ -90,37 +83,22 @@ class FastLearner:
         config: TaskConfig,
         schema: TaskSchema,
         reader: BufferReader,
-        version: Version,
-        paths: StatePaths,
-        device: torch.device,
+        opened: Opened,
         ledger: Ledger,
         windows: Sequence[Window] = (),
+        beside: Executor = AT_ONCE,
     ) -> FastLearner:
-        """The version's last HeadState where there is one, else the one its update refitted, else an
-        empty one. Publishes its weights, so that a predictor can load the version at once. ``ledger``: the
-        task's, shared by its versions; ``windows``: labels left out, active ones and ended ones.
-
-        Raises VersionCorrupt for a snapshot whose hash differs.
+        """Go on from ``opened``, and publish its weights, so that a predictor can load the version at once. ``ledger``:
+        the task's, shared by its versions; ``windows``: labels left out, active ones and ended ones; ``beside``: where
+        what takes seconds is chosen.
         """
-        directory = paths.head(task, version.id)
-        kind = get_head(config.head.kind)
-        served = load_served(version, None, device)
-        if kind is None:
-            alone, cursor = TrackedBlend(1.0), version.meta.cursor
-            return cls(task, config, schema, reader, served, None, alone, directory, cursor, ledger, windows)
-        refitted = version.path / "fast"
-        source = next((d for d in (directory, refitted) if head_store.state_cursor(d) is not None), None)
-        state = kind.new(config.head.model_dump(mode="json")) if source is None else head_store.load_state(source)
-        chosen = DEFAULT_BLEND
-        if head_store.weights_stamp(refitted) is not None:
-            chosen = head_store.load_weights(refitted)[1]
-        blend = TrackedBlend.load(directory, chosen)
-        learner = cls(task, config, schema, reader, served, state, blend, directory, state.cursor, ledger, windows)
-        if learner._names:
-            name_standing(state, config.labels, partial(served.features, layers=state.layers))
-        learner._leave_out(state, LeavingOut(task, schema, reader, ledger, served, directory, windows))
-        learner._scrutiny.resume(state)
-        learner.publish()
+        learner = cls(task, config, schema, reader, opened, ledger, windows)
+        if opened.state is not None:
+            opened.state.choose_beside(beside)
+            leaving = LeavingOut(task, schema, reader, ledger, opened.served, opened.directory, windows)
+            learner._leave_out(opened.state, leaving)
+            learner._scrutiny.resume(opened.state)
+            learner.publish()
         return learner
 
     @property

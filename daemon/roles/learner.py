@@ -1,7 +1,7 @@
 """The learner of one task: fold, trigger, freeze, train, judge, catch up, swap.
 
 :meth:`TaskLearner.step` never blocks on a training: that runs in another process, and what arrived
-meanwhile is folded into the candidate in slices.
+meanwhile is folded into the candidate in slices. Nor on reading it: that is done beside.
 
 Guarantees:
 
@@ -16,9 +16,7 @@ Guarantees:
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +31,8 @@ from daemon.roles.candidate import Candidate
 from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
 from daemon.roles.jobs import JobShelf
-from daemon.roles.publish import announce_move, champion, publish
+from daemon.roles.opening import Opened, read_version
+from daemon.roles.publish import announce_move, champion, publish, record_failure, retire
 from daemon.roles.standing import Standing, releases, standing
 from daemon.roles.surroundings import Surroundings
 from daemon.roles.trailing import Trailing
@@ -48,9 +47,11 @@ from daemon.update.trigger import TRIGGERED, Trigger
 log = structlog.get_logger(__name__)
 
 CONSIDER_S = 0.5
-"""How often the trigger is asked while nothing new comes in."""
+"""How often the trigger is asked while nothing new comes in, or something all the time."""
 NO_ROOM_S = 60.0
 """Rest after an update for which the disk had no room."""
+CATCH_UP = 16
+"""Changes that a candidate folds before the champion may fold again, half as many: it catches up at any rate."""
 
 
 class TaskLearner:
@@ -94,7 +95,8 @@ class TaskLearner:
             return self._wait_for_registry()
         if named != self.fast.version.id:
             self._follow()
-        folded = self.fast.fold(self._around.fold_batch)
+        most = self._around.fold_batch if self._candidate is None else min(self._around.fold_batch, CATCH_UP // 2)
+        folded = self.fast.fold(most)
         if self.fast.erased:
             if self._training is not None and cancelled(self._training, self.fast.erased, self._shelf, self._around):
                 self._training = None
@@ -105,9 +107,9 @@ class TaskLearner:
             return self._catch_up(self._candidate) or folded > 0
         if self._training is not None:
             return self._watch(self._training) or folded > 0
-        if folded or self._trailing.step(self._around.fold_batch):
+        if folded == most:
             return True
-        return self._consider()
+        return self._trailing.step(most) or self._consider(folded > 0) or folded > 0
 
     def _wait_for_registry(self) -> bool:
         """An alias is never taken away: the registry's disk is gone. What is served answers on."""
@@ -151,10 +153,14 @@ class TaskLearner:
     # -- the served version ---------------------------------------------------------------------
 
     def _open(self, version: Version) -> FastLearner:
+        return self._go_on(self._read(version))
+
+    def _read(self, version: Version) -> Opened:
+        return read_version(self.task, self.config, self._schema, version, self._around.paths, self._around.device)
+
+    def _go_on(self, opened: Opened) -> FastLearner:
         a, windows = self._around, standing(self._around.registry, self.task).windows
-        return FastLearner.open(
-            self.task, self.config, self._schema, a.reader, version, a.paths, a.device, self.ledger, windows
-        )
+        return FastLearner.open(self.task, self.config, self._schema, a.reader, opened, self.ledger, windows, a.beside)
 
     def _follow(self) -> None:
         """Someone moved the alias (promotion, rollback): learn on that version from now on."""
@@ -167,11 +173,11 @@ class TaskLearner:
 
     # -- an update ------------------------------------------------------------------------------
 
-    def _consider(self) -> bool:
+    def _consider(self, folding: bool) -> bool:
         now = self._around.clock.monotonic()
         if self._asked is None and self._considered is not None:
             cursor, at = self._considered
-            if cursor == self.fast.cursor and now - at < CONSIDER_S:
+            if (folding or cursor == self.fast.cursor) and now - at < CONSIDER_S:
                 return False
         self._considered = (self.fast.cursor, now)
         self.standing = standing(self._around.registry, self.task)
@@ -241,49 +247,51 @@ class TaskLearner:
         if training.failures > before:
             self._around.observer.count("updates_total", task=self.task, outcome="failed")
         if isinstance(found, GivenUp):
-            self._give_up(training.job, found)
+            self._close(training.job, rejected=None, outcome=record_failure(training.job, found, self._around))
         elif found is not None:
             try:
                 self._judge(training, found)
-            except RetaindError as error:  # a candidate that cannot be published, judged or loaded
-                log.error("candidate_refused", task=self.task, job=training.job.id, error=str(error))
-                self._give_up(training.job, GivenUp(type(error).__name__, str(error), training.failures + 1))
+            except RetaindError as error:  # a candidate that cannot be published or judged
+                self._refuse(training.job, error, training.failures + 1)
         return found is not None
 
-    def _give_up(self, job: UpdateJob, why: GivenUp) -> None:
-        details = {"job": job.id, "cursor": job.cursor, **asdict(why)}
-        now = self._around.clock.now()
-        self._around.registry.record(
-            "job_failed", self.task, None, who="retaind", why=why.error, time=now, details=details
-        )
-        self._close(job, rejected=None, outcome=details)
+    def _refuse(self, job: UpdateJob, error: RetaindError, attempts: int) -> None:
+        log.error("candidate_refused", task=self.task, job=job.id, error=str(error))
+        why = GivenUp(type(error).__name__, str(error), attempts)
+        self._close(job, rejected=None, outcome=record_failure(job, why, self._around))
 
     def _judge(self, training: Attempts, attempt: Path) -> None:
         a, job = self._around, training.job
         version = publish(job, attempt, a)
         verdict = judge_attempt(attempt, read_result(attempt), job, self._schema, self.config.gate)
-        fast = self._open(version)
         seconds = a.clock.monotonic() - training.started
         a.observer.measure("update_duration_seconds", seconds, task=self.task, phase="total")
         a.observer.count("gate_verdicts_total", task=self.task, verdict=verdict.decision)
         log.info("verdict", task=self.task, version=version.id, decision=verdict.decision, reasons=verdict.reasons)
         self._training = None
-        self._candidate = Candidate(job, verdict, fast)
+        opening = a.beside.submit(self._read, version)
+        self._candidate = Candidate(job, verdict, version.id, training.failures + 1, opening)
 
     def _catch_up(self, candidate: Candidate) -> bool:
         """Fold what arrived during the training, a slice at a time; then record the verdict and swap."""
-        a, job, verdict = self._around, candidate.job, candidate.verdict
-        version = candidate.version
+        a, job, verdict, version = self._around, candidate.job, candidate.verdict, candidate.version
+        try:
+            fast = candidate.ready(self._go_on)
+        except RetaindError as error:  # it does not load
+            self._refuse(job, error, candidate.attempts)
+            return True
+        if fast is None:
+            return False
         held = standing(a.registry, self.task).held
         judged_against_champion = self.fast.version.id in (job.parent, version)
         promote = (verdict.promote or a.always_promote) and not held and judged_against_champion
-        if promote and candidate.fast.cursor < self.fast.cursor:
-            candidate.fast.fold(a.fold_batch)
+        if promote and fast.cursor < self.fast.cursor:
+            fast.fold(CATCH_UP)
             return True
         if promote:
             self.fast.snapshot()
-            candidate.promote(self.task, a)
-            self.fast = candidate.fast
+            candidate.promote(self.task, fast, a)
+            self.fast = fast
         outcome = candidate.record(self.task, a, promoted=promote, held=held)
         self._close(job, rejected=not (promote or verdict.promote), outcome=outcome)
         return True
@@ -294,6 +302,4 @@ class TaskLearner:
         self._training = self._candidate = None
         self.standing = standing(a.registry, self.task)
         self._trigger.finished(rejected=rejected)
-        for gone in a.registry.retain(self.task, a.keep_versions):
-            shutil.rmtree(a.paths.head(self.task, gone), ignore_errors=True)
-            log.info("version_retired", task=self.task, version=gone)
+        retire(self.task, a)

@@ -1,16 +1,25 @@
-"""How versions come into the registry, a task's base and what an attempt made, and who moved the alias between them."""
+"""How versions come into the registry and go, a task's base and what an attempt made, and who moved the alias."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from daemon.config.task import TaskConfig
 from daemon.errors import UnknownVersion
 from daemon.models.base import resolve_base
 from daemon.models.tuned import write_base_version
 from daemon.registry.version import MOVES, Version, VersionMeta
+from daemon.roles.attempts import GivenUp
 from daemon.roles.surroundings import Surroundings
 from daemon.update.job import UpdateJob, read_result
+
+log = structlog.get_logger(__name__)
 
 
 def champion(task: str, config: TaskConfig, around: Surroundings) -> Version:
@@ -62,6 +71,21 @@ def announce_move(task: str, before: str, now: str, around: Surroundings) -> Non
     """Tell the versions topic who moved the champion's alias last, and why."""
     last = next(entry for entry in reversed(around.registry.history(task)) if entry.kind in MOVES)
     around.announce(last.kind, {"task": task, "version": now, "before": before, "who": last.who, "why": last.why})
+
+
+def record_failure(job: UpdateJob, why: GivenUp, around: Surroundings) -> Mapping[str, Any]:
+    """Tell the history that a job was given up; returns the outcome."""
+    details = {"job": job.id, "cursor": job.cursor, **asdict(why)}
+    now = around.clock.now()
+    around.registry.record("job_failed", job.task, None, who="retaind", why=why.error, time=now, details=details)
+    return details
+
+
+def retire(task: str, around: Surroundings) -> None:
+    """Delete the oldest versions beyond ``keep_versions``, with their HeadStates."""
+    for gone in around.registry.retain(task, around.keep_versions):
+        shutil.rmtree(around.paths.head(task, gone), ignore_errors=True)
+        log.info("version_retired", task=task, version=gone)
 
 
 def _lay_base(task: str, config: TaskConfig, around: Surroundings) -> str:

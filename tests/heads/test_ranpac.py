@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from daemon.config.head import RanpacHead
-from daemon.heads import ranpac
+from daemon.heads import choosing
 from daemon.heads import store as head_store
+from daemon.heads.choosing import OVERSHOT
 from daemon.heads.projection import projection
-from daemon.heads.ranpac import FIRST_CHOICE, OVERSHOT, RanpacKind, RanpacState
+from daemon.heads.ranpac import FIRST_CHOICE, RanpacKind, RanpacState
 from daemon.heads.ranpac_weights import RanpacWeights
 from daemon.heads.ridge import Ridge
+from daemon.testing import Later
 from tests.heads.contract import LABELS, WIDTH, HeadContract, features, key, same
 
 OPTIONS = {**RanpacHead().model_dump(mode="json"), "width": 100, "layers": 3}
@@ -78,7 +80,7 @@ class TestRanpac(HeadContract):
         rng, ridges = np.random.default_rng(0), []
         labels = [LABELS[n % 4] if rng.random() < 0.7 else LABELS[int(rng.integers(4))] for n in range(FIRST_CHOICE)]
         for overshot in (1.0, OVERSHOT):
-            monkeypatch.setattr(ranpac, "OVERSHOT", overshot)
+            monkeypatch.setattr(choosing, "OVERSHOT", overshot)
             state = RanpacKind().new(OPTIONS)
             for number, label in enumerate(labels):
                 state.add(key(number), f"e{number}", label, _blurred(number))
@@ -86,6 +88,45 @@ class TestRanpac(HeadContract):
             state.weights()
             ridges.append(state.ridge)
         assert ridges[0] == pytest.approx(2 * ridges[1])
+
+    def test_what_is_chosen_beside_answers_once_it_is_known_with_all_that_came_meanwhile(self, tmp_path: Path) -> None:
+        # Given two states, of which one chooses beside the folding, and one waits for it
+        rng, slow = np.random.default_rng(0), Later()
+        labels = [LABELS[n % 4] if rng.random() < 0.7 else LABELS[int(rng.integers(4))] for n in range(FIRST_CHOICE)]
+        beside, waiting = RanpacKind().new(OPTIONS), RanpacKind().new(OPTIONS)
+        beside.choose_beside(slow)
+        for state in (beside, waiting):
+            for number, label in enumerate(labels):
+                state.add(key(number), f"e{number}", label, _blurred(number))
+            state.weights()
+        assert (len(slow.waiting), beside.ridge) == (1, 0.03)
+        # When members come and leave and a class gets its name, and nothing is known yet
+        for state in (beside, waiting):
+            for number in range(FIRST_CHOICE, FIRST_CHOICE + 30):
+                state.add(key(number), f"e{number}", LABELS[number % 3], _blurred(number))
+                state.weights()
+            for number in range(5):
+                state.remove(key(number), f"e{number}", _blurred(number))
+            state.name("lost", features(900))
+            state.weights()
+        # Then the ridge is what it was, and is asked for once
+        assert (len(slow.waiting), beside.ridge) == (1, 0.03)
+        assert waiting.ridge != 0.03
+        # And what is saved now chooses again where it is loaded
+        head_store.save_state(tmp_path, beside)
+        loaded = head_store.load_state(tmp_path)
+        assert loaded.metadata()["next_choice"] == FIRST_CHOICE
+        loaded.weights()
+        assert loaded.metadata()["next_choice"] == 2 * (FIRST_CHOICE + 25)
+        # When it is known, both answer alike
+        slow.run()
+        beside.weights()
+        assert beside.ridge == waiting.ridge
+        same(beside, waiting, self.tolerance)
+        ours, theirs = beside.metadata(), waiting.metadata()
+        assert (ours["next_choice"], ours["temperature"]) == (256, theirs["temperature"])
+        assert beside.tensors()["left"].tolist() == waiting.tensors()["left"].tolist()
+        assert not slow.waiting
 
     @pytest.mark.parametrize(("bears", "chosen"), [(0.2, True), (64.0, False)])
     def test_a_ridge_that_the_sums_do_not_bear_is_not_chosen(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from daemon.heads import ridge as ridges
-from daemon.heads.ridge import Ridge, pack, unpack
+from daemon.heads.ridge import Ridge
 
 WIDTH, CLASSES = 24, 3
 
@@ -142,20 +142,106 @@ def test_names_are_in_the_weights_and_not_in_the_sums() -> None:
     torch.testing.assert_close(ridge.solved, before, atol=1e-3, rtol=1e-2)
 
 
-def test_a_triangle_is_the_whole() -> None:
-    # Given a symmetric square
-    square = rows(40).T @ rows(40)
-    # When its triangle is kept
-    triangle = pack(square)
-    # Then it gives the square again, and one of another size is refused
-    torch.testing.assert_close(unpack(triangle, WIDTH), torch.tril(square) + torch.tril(square, -1).T)
-    with pytest.raises(ValueError, match=r"7 wide it has \[28\]"):
-        unpack(triangle, 7)
-
-
 def test_sums_of_another_width_are_refused() -> None:
     # Given a ridge
     # When sums that do not fit are added
     # Then they are refused
     with pytest.raises(ValueError, match="do not fit 24 wide"):
         new().put(torch.zeros(3, 3), torch.zeros(CLASSES, 3))
+
+
+forks = st.lists(
+    st.tuples(st.sampled_from(["learn", "leave", "name", "unname", "ask", "grow"]), st.integers(1, 30)), max_size=12
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(before=forks, meanwhile=forks, after=forks, most=st.sampled_from([40, 1000]))
+def test_what_came_while_a_fork_was_solved_is_in_what_goes_on_from_it(
+    before: list[tuple[str, int]], meanwhile: list[tuple[str, int]], after: list[tuple[str, int]], most: int
+) -> None:
+    # Given two ridges with the same rows and names
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ridges, "CARRIED_AT_MOST", most)
+        here, there = Played(new()), Played(new())
+        for played in (here, there):
+            played.play(before)
+        # When a fork of one is solved with another ridge while rows and names come and go, and is joined
+        fork = here.ridge.fork()
+        here.play(meanwhile)
+        fork.solve(0.4)
+        here.ridge.join(fork)
+        here.play(after)
+    # Then it answers as the other, solved with that ridge once all had come
+    there.play(meanwhile)
+    there.play(after)
+    there.ridge.solve(0.4)
+    assert here.ridge.ridge == 0.4
+    torch.testing.assert_close(here.ridge.solved, there.ridge.solved, atol=2e-3, rtol=1e-2)
+    torch.testing.assert_close(here.ridge.gram(), there.ridge.gram(), atol=1e-4, rtol=1e-4)
+
+
+def test_a_fork_that_was_not_solved_changes_nothing() -> None:
+    # Given a ridge and a fork of it
+    ridge = new()
+    ridge.learn(rows(20), torch.ones(20), targets(20))
+    before, fork = ridge.solved.clone(), ridge.fork()
+    # When it is joined as it is
+    ridge.join(fork)
+    # Then what was carried along answers on
+    assert ridge.ridge == 0.1
+    torch.testing.assert_close(ridge.solved, before)
+
+
+def test_other_sums_that_came_meanwhile_are_in_too() -> None:
+    # Given a ridge, a fork of it that is being solved, and sums that are put in meanwhile
+    z, y, ridge = rows(60), targets(60), new()
+    ridge.learn(z[:30], torch.ones(30), y[:30])
+    fork = ridge.fork()
+    ridge.put(z[30:].T @ z[30:], y[30:].T @ z[30:])
+    # When the fork is solved and joined
+    fork.solve(0.4)
+    ridge.join(fork)
+    # Then the weights are those of all, with the fork's ridge
+    torch.testing.assert_close(ridge.solved, batch(z, y, 0.4), atol=1e-3, rtol=1e-2)
+
+
+class Played:
+    """A ridge to which things happen, the same ones for the same steps."""
+
+    def __init__(self, ridge: Ridge) -> None:
+        self.ridge = ridge
+        self._count = 0
+        self._inside: list[tuple[Tensor, int]] = []
+        self._named: list[int] = []
+
+    def play(self, steps: list[tuple[str, int]]) -> None:
+        for what, number in steps:
+            self._count += 1
+            getattr(self, f"_{what}")(number)
+
+    def _learn(self, number: int) -> None:
+        classes = torch.arange(number) % self.ridge.classes
+        come = rows(number, seed=self._count)
+        self.ridge.learn(come, torch.ones(number), torch.eye(self.ridge.classes)[classes])
+        self._inside += zip(come, classes.tolist(), strict=True)
+
+    def _leave(self, number: int) -> None:
+        for row, label in self._inside[:number]:
+            self.ridge.learn(row[None], -torch.ones(1), -torch.eye(self.ridge.classes)[label][None])
+        del self._inside[:number]
+
+    def _name(self, number: int) -> None:
+        if (label := number % self.ridge.classes) not in self._named:
+            self.ridge.name([label], rows(1, seed=1000 + self._count))
+            self._named.append(label)
+
+    def _unname(self, number: int) -> None:
+        if self._named:
+            self.ridge.unname([self._named.pop(0)])
+
+    def _ask(self, number: int) -> None:
+        assert self.ridge.solved.shape == (self.ridge.classes, WIDTH)
+
+    def _grow(self, number: int) -> None:
+        self.ridge.grow(self.ridge.classes + 1)

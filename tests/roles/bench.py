@@ -6,10 +6,12 @@ Only the executor is a fake: it trains in this process when the test says so, or
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from pathlib import Path
 
 import torch
 
+from daemon.beside import AT_ONCE
 from daemon.buffer.sqlite import SqliteBufferReader, SqliteBufferWriter
 from daemon.clock import SystemClock
 from daemon.config.models import BufferConfig
@@ -80,6 +82,7 @@ class Bench:
         self.buffer = Opened(writer, SqliteBufferReader(self.paths.buffer), HandClock())
         self.registry, self.executor, self.clock = FileRegistry(self.paths.registry), HereExecutor(), FakeClock(1.0)
         self.count = 0
+        self.beside: Executor = AT_ONCE
         self.learner = self.open()
 
     def open(self, keep_versions: int = 10) -> TaskLearner:
@@ -97,6 +100,7 @@ class Bench:
             fold_batch=64,
             snapshot_s=1,
             keep_versions=keep_versions,
+            beside=self.beside,
         )
         return TaskLearner(TASK, self.config, get_schema("sequence"), around)
 

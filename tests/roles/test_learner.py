@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
 import orjson
 import pytest
 
+from daemon.beside import AT_ONCE
 from daemon.config.task import Gate, Labels, Update
 from daemon.errors import CommandRefused, StoreFull, UnknownVersion
 from daemon.events import Input
@@ -19,8 +21,10 @@ from daemon.registry.diff import diff
 from daemon.registry.lineage import trained_on
 from daemon.roles import learner as learning
 from daemon.roles.commands import COMMANDS
+from daemon.roles.learner import CATCH_UP
 from daemon.roles.overview import task_status
 from daemon.roles.standing import standing
+from daemon.testing import Later
 from daemon.trust.errors import Errors
 from daemon.update.job import read_rows
 from tests.buffer.support import TASK, arrival, delete, retract
@@ -141,6 +145,70 @@ def test_given_labels_that_came_during_the_training_when_promoted_then_they_are_
     assert bench.learner.fast.answering().labels_seen == bench.buffer.reader.last_seq(TASK)
 
 
+def test_given_a_stream_that_never_pauses_when_an_update_is_due_then_it_starts_and_is_served(bench: Bench) -> None:
+    # Given labels at every step, more than a candidate folds in one
+    for _ in range(60):
+        bench.label(CATCH_UP + 4)
+        bench.clock.advance(1)
+        # When stepping
+        bench.learner.step()
+        if bench.champion == "000002":
+            break
+    # Then an update was trained, has caught up although more came, and is served
+    assert bench.champion == "000002"
+    # And once nothing comes any more, all is in
+    bench.settle()
+    assert bench.learner.fast.cursor == bench.buffer.reader.last_seq(TASK)
+
+
+def test_given_more_labels_than_a_slice_when_an_update_is_due_then_they_are_folded_first(bench: Bench) -> None:
+    bench.label(200)
+    for _ in range(3):
+        bench.learner.step()
+    assert (bench.learner.updating, bench.learner.fast.cursor) == (False, 192)
+    bench.learner.step()
+    assert (bench.learner.updating, bench.learner.fast.cursor) == (True, 200)
+
+
+def test_given_a_candidate_that_is_read_slowly_when_labels_come_then_they_are_folded_meanwhile(bench: Bench) -> None:
+    # Given a learner that reads versions beside the folding
+    slow = Later()
+    bench.beside = slow
+    bench.learner = bench.open()
+    bench.label(8)
+    while not slow.waiting:
+        bench.learner.step()
+    # When labels come before the candidate is read
+    bench.label(5)
+    assert bench.learner.step()
+    # Then they are in what is served, and there is no work but waiting
+    assert (bench.champion, bench.learner.fast.cursor) == ("000001", bench.buffer.reader.last_seq(TASK))
+    assert not bench.learner.step()
+    assert bench.learner.updating
+    # When it is read, it is served with them
+    slow.run()
+    bench.settle()
+    assert bench.champion == "000002"
+    assert bench.learner.fast.answering().labels_seen == bench.buffer.reader.last_seq(TASK)
+
+
+def test_given_a_candidate_that_is_being_read_when_the_learner_ends_then_the_next_one_serves_it(bench: Bench) -> None:
+    # Given a candidate that was published and is not read yet
+    slow = Later()
+    bench.beside = slow
+    bench.learner = bench.open()
+    bench.label(8)
+    while not slow.waiting:
+        bench.learner.step()
+    # When another learner begins
+    bench.beside = AT_ONCE
+    bench.learner = bench.open()
+    bench.settle()
+    # Then it is served, published once
+    assert bench.champion == "000002"
+    assert [version.id for version in bench.registry.versions(TASK)] == ["000001", "000002"]
+
+
 def test_given_a_promotion_by_hand_during_the_training_when_judged_then_the_hand_wins(bench: Bench) -> None:
     # Given two versions, the second of them served, and a third in training
     bench.label(8)
@@ -184,9 +252,13 @@ def test_given_a_training_that_fails_when_tried_often_enough_then_given_up_and_t
     assert bench.champion == "000002"
 
 
+@pytest.mark.parametrize("beside", [AT_ONCE, Later()])
 def test_given_a_candidate_that_does_not_load_when_judged_then_the_old_one_stays_and_nothing_raises(
-    bench: Bench,
+    beside: Executor, bench: Bench
 ) -> None:
+    bench.beside = beside
+    bench.learner = bench.open()
+
     def tear(attempt: Path) -> None:
         head = attempt / "version" / "head.safetensors"
         head.write_bytes(head.read_bytes()[:40])
@@ -194,6 +266,9 @@ def test_given_a_candidate_that_does_not_load_when_judged_then_the_old_one_stays
     bench.executor.mischief = tear
     bench.label(8)
     bench.settle()
+    if isinstance(beside, Later):
+        beside.run()
+        bench.settle()
     assert bench.champion == "000001"
     assert bench.kinds()[-1] == "job_failed"
 

@@ -23,6 +23,7 @@ from daemon.roles.control import Control
 from daemon.roles.fast import FastLearner
 from daemon.roles.learn import LearnRole
 from daemon.roles.learner import TaskLearner
+from daemon.roles.opening import read_version
 from daemon.serving.served import ServedModel
 from daemon.tasks.schema import get_schema
 from daemon.trust.entries import Given
@@ -176,7 +177,8 @@ def test_given_a_release_of_a_label_that_a_rollback_left_out_then_it_stays_out(s
     windows = [Window(_number(last), _number(last) + 1.0)]
     version, schema = scene.learner.fast.version, get_schema("sequence")
     cpu = torch.device("cpu")
-    fast = FastLearner.open(TASK, scene.config, schema, scene.buffer.reader, version, around, cpu, ledger, windows)
+    opened = read_version(TASK, scene.config, schema, version, around, cpu)
+    fast = FastLearner.open(TASK, scene.config, schema, scene.buffer.reader, opened, ledger, windows)
     fast.served = Apart(fast.served)
     # When both are released
     assert ledger.obey([[first, last]]) == 2
