@@ -46,4 +46,4 @@ class Remembering(ServedModel):
                 return found
             self.keep(new, layers, found)
         tuned, features = zip(*(self.known[value, layers] for value in inputs), strict=True)
-        return HeadOutputs(np.stack(tuned), tuple(self.model.labels), np.stack(features))
+        return HeadOutputs(np.stack(tuned), tuple(self.model.labels), np.stack(features), self.model.young)

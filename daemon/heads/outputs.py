@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from daemon.heads.blend import Floats, blend
+from daemon.heads.blend import Floats, align, blend
 from daemon.heads.ports import Array, FastWeights
 
 
@@ -21,20 +21,32 @@ class Fast:
 
 @dataclass(frozen=True, slots=True)
 class HeadOutputs:
-    """``tuned`` [N, C] over ``labels`` ([N, 0] without a tuned head; [N, 1] for values); ``features``
-    [N, D] for the fast head ([N, 0] where nobody asked for them)."""
+    """``tuned`` [N, C] over ``labels`` ([N, 0] without a tuned head; [N, 1] for values); ``features`` [N, D] for the
+    fast head ([N, 0] where nobody asked for them); ``young``: classes of which the tuned head has seen too few examples
+    to be asked about them beside a fast head."""
 
     tuned: Floats
     labels: tuple[str, ...]
     features: Array
+    young: frozenset[str] = frozenset()
+
+    @property
+    def settled(self) -> tuple[Floats, tuple[str, ...]]:
+        """The tuned head's answer among the classes that it knows well [N, C'], and these."""
+        columns = [column for column, label in enumerate(self.labels) if label not in self.young]
+        if len(columns) == len(self.labels):
+            return self.tuned, self.labels
+        known = self.tuned[:, columns]
+        return known / np.maximum(known.sum(axis=1, keepdims=True), 1e-12), tuple(self.labels[c] for c in columns)
 
     def answers(self, fast: Fast | None) -> tuple[Floats, tuple[str, ...]]:
         """Both heads' answer [N, C] and what its columns mean; [N, 0] where nothing is learnt yet."""
         if fast is None or not fast.weights.labels:
             return self.tuned, self.labels
-        return blend(
-            self.tuned, self.labels, fast.weights.probabilities(self.features), fast.weights.labels, fast.blend
-        )
+        theirs, known = fast.weights.probabilities(self.features), fast.weights.labels
+        mixed, labels = blend(*self.settled, theirs, known, fast.blend)
+        ordered = (*self.labels, *(label for label in known if label not in set(self.labels)))
+        return (mixed if labels == ordered else align(mixed, labels, ordered)), ordered
 
 
 def join(parts: Sequence[HeadOutputs]) -> HeadOutputs:
@@ -45,4 +57,5 @@ def join(parts: Sequence[HeadOutputs]) -> HeadOutputs:
         np.concatenate([part.tuned for part in parts]),
         parts[0].labels,
         np.concatenate([part.features for part in parts]),
+        parts[0].young,
     )

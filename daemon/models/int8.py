@@ -63,7 +63,7 @@ def int8_copy(model: TunedModel) -> TunedModel:
             parent, _, own = name.rpartition(".")
             base = getattr(module, "base_layer", module)
             setattr(stack.get_submodule(parent), own, Int8Linear(weight, base.bias))
-    return TunedModel(made, model.head, model.labels, model.task).eval()
+    return TunedModel(made, model.head, model.labels, model.task, model.young).eval()
 
 
 def _weight(module: Any) -> Tensor | None:

@@ -26,6 +26,7 @@ from strategies.base import Example, Outputs
 
 HEAD = "head.safetensors"
 LABELS = "labels.json"
+YOUNG = "young.json"
 TOKENIZER = "tokenizer"
 
 
@@ -43,10 +44,19 @@ class Facts(Protocol):
 
 
 class TunedModel(nn.Module):
-    """``head`` is None and ``labels`` empty for a base version (a task without classes has a head and no labels)."""
+    """``head`` is None and ``labels`` empty for a base version (a task without classes has a head and no labels).
+    ``young``: those of ``labels`` of which it has seen too few examples to be asked about them beside a fast head."""
 
-    def __init__(self, encoder: Encoder, head: nn.Module | None, labels: Sequence[str], task: Task) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        head: nn.Module | None,
+        labels: Sequence[str],
+        task: Task,
+        young: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__()
+        self.young = young
         self.encoder = encoder
         self.head = head
         self.labels = tuple(labels)
@@ -89,10 +99,8 @@ def load_tuned(version_dir: Path, meta: Facts, device: torch.device) -> TunedMod
     task = get_task(meta.task_type)
     encoder = Encoder.load(base, device)
     load_delta(encoder, version_dir, meta.tune)
-    try:
-        labels = tuple(orjson.loads((version_dir / LABELS).read_bytes()))
-    except (OSError, orjson.JSONDecodeError) as error:
-        raise VersionCorrupt(f"{version_dir / LABELS} cannot be read: {error}") from error
+    labels = _names(version_dir / LABELS)
+    young = frozenset(_names(version_dir / YOUNG)) if (version_dir / YOUNG).is_file() else frozenset[str]()
     head: nn.Module | None = None
     if (version_dir / HEAD).is_file():
         head = task.build_head(encoder.hidden_size, labels, None, 0)
@@ -101,15 +109,24 @@ def load_tuned(version_dir: Path, meta: Facts, device: torch.device) -> TunedMod
         except (RuntimeError, SafetensorError) as error:
             raise VersionCorrupt(f"{version_dir / HEAD} does not fit {len(labels)} labels: {error}") from error
         head.to(device)
-    model = TunedModel(encoder, head, labels, task)
+    model = TunedModel(encoder, head, labels, task, young)
     model.requires_grad_(False)
     return model.eval()
+
+
+def _names(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(orjson.loads(path.read_bytes()))
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise VersionCorrupt(f"{path} cannot be read: {error}") from error
 
 
 def save_tuned(model: TunedModel, tune: Tune, directory: Path) -> None:
     """Everything of a version but its strategies' state, its fast head and its manifest."""
     directory.mkdir(parents=True, exist_ok=True)
     (directory / LABELS).write_bytes(orjson.dumps(list(model.labels)))
+    if model.young:
+        (directory / YOUNG).write_bytes(orjson.dumps(sorted(model.young)))
     if model.head is not None:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.head.state_dict().items()}
         save_file(tensors, str(directory / HEAD))

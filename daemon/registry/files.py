@@ -9,7 +9,7 @@ from pathlib import Path
 from daemon.errors import UnsafeFile
 
 ALLOWED = re.compile(
-    r"labels\.json|trained\.ids|head\.safetensors|weights\.safetensors"
+    r"labels\.json|young\.json|trained\.ids|head\.safetensors|weights\.safetensors"
     r"|adapter/adapter_config\.json|adapter/adapter_model\.safetensors"
     r"|tokenizer/[A-Za-z0-9_.-]+\.(json|txt)"
     r"|strategy/[A-Za-z0-9_.-]+\.safetensors"

@@ -4,6 +4,7 @@ One immutable directory of one task::
 
     000042/
       labels.json            ["card_lost", …] in the order of the head's rows
+      young.json             of these, those that the tuned head has seen too little of (absent: none)
       head.safetensors       the tuned head (absent in a base version)
       adapter/               adapter_config.json, adapter_model.safetensors (PEFT's own layout), or
       weights.safetensors    the encoder's changed tensors, by name (tune: last_layers, full)

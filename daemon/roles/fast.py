@@ -74,7 +74,7 @@ class FastLearner:
         self._names = names_classes(config, schema)
         self._saved_cursor = -1
         self._ledger = ledger
-        self._scrutiny = Scrutiny(task, schema, reader, ledger, self._encode, opened.directory, windows)
+        self._scrutiny = Scrutiny(task, schema, reader, ledger, opened.directory, windows)
 
     @classmethod
     def open(
@@ -107,7 +107,7 @@ class FastLearner:
 
     def fold(self, limit: int) -> int:
         """Take in at most ``limit`` changes after the cursor and publish; returns how many there were."""
-        if self.state is not None and self._scrutiny.align(self.state):
+        if self.state is not None and self._scrutiny.align(self.state, self._encode):
             self.publish()
         changes = self._reader.tail(self.task, self.cursor, limit)
         if not changes:
@@ -128,14 +128,15 @@ class FastLearner:
         inputs = _inputs(changes)
         outputs = self.served.heads(inputs, state.layers)
         features = dict(zip(inputs, outputs.features, strict=True))
-        tuned = dict(zip(inputs, outputs.tuned, strict=True))
+        known, labels = outputs.settled
+        tuned = dict(zip(inputs, known, strict=True))
         found: list[tuple[Change, Lesson | None]] = []
         for number, block in self._scrutiny.blocks(changes):
-            self._scrutiny.turn(state, number)
+            self._scrutiny.turn(state, number, self._encode)
             answers = self._scrutiny.answers(block, features)
             held = self._scrutiny.judge(block, answers)
             taught = [(change, Lesson(None) if said and change.event.id in held else said) for change, said in block]
-            self._compare(taught, tuned, answers)
+            self._compare(taught, tuned, labels, answers)
             self._fold(state, _ours(taught), features)
             state.advance(block[-1][0].seq)
             found += taught
@@ -145,6 +146,7 @@ class FastLearner:
         self,
         changes: Sequence[tuple[Change, Lesson | None]],
         tuned: Mapping[Input, Floats],
+        labels: Sequence[str],
         fast: Mapping[Input, Array],
     ) -> None:
         """Which of the heads knew labels that neither has learnt; holdout rows are the gate's alone."""
@@ -159,7 +161,6 @@ class FastLearner:
         ]
         if rows:
             ours, theirs, truth = zip(*rows, strict=True)
-            labels = tuple(self.served.model.labels)
             self._blend.see(np.stack(ours), labels, np.stack(theirs), self._scrutiny.labels, truth)
 
     def _encode(self, inputs: Sequence[Input]) -> Array:

@@ -56,7 +56,6 @@ class Scrutiny:
         schema: TaskSchema,
         reader: BufferReader,
         ledger: Ledger,
-        encode: Encode,
         directory: Path,
         windows: Sequence[Window] = (),
     ) -> None:
@@ -64,7 +63,6 @@ class Scrutiny:
         self._schema = schema
         self._reader = reader
         self._ledger = ledger
-        self._encode = encode
         self._directory = directory / "judge"
         self._windows = windows
         self._block = -1
@@ -77,7 +75,7 @@ class Scrutiny:
         for number, block in groupby(changes, key=lambda taught: (taught[0].seq - 1) // BLOCK):
             yield number, list(block)
 
-    def turn(self, state: HeadState, number: int) -> None:
+    def turn(self, state: HeadState, number: int, encode: Encode) -> None:
         """Block ``number`` begins: hold back what has become suspicious, and ask this state from now on."""
         if number == self._block:
             return
@@ -85,8 +83,8 @@ class Scrutiny:
             before, self._ledger.block = self._ledger.block, number
             self._ledger.accuse()
             if number // LOOK > before // LOOK:
-                self._look(state)
-        self.align(state)
+                self._look(state, encode)
+        self.align(state, encode)
         self._weights, self._counts = _ask(state)
         self._block = number
 
@@ -120,7 +118,7 @@ class Scrutiny:
             odds = answers.get(event.input)
             self._ledger.judge(given, None if odds is None else self._find(said.label, odds, self.labels, self._counts))
 
-    def align(self, state: HeadState) -> bool:
+    def align(self, state: HeadState, encode: Encode) -> bool:
         """Take out of the state what is held back, put in what is not any more; whether anything moved."""
         if self._aligned == self._ledger.revision:
             return False
@@ -130,9 +128,9 @@ class Scrutiny:
             for row in self._ledger.cleared
             if row.train and row.seq <= state.cursor and not state.holds(bytes.fromhex(row.key), row.id)
         ]
-        for row, vector in self._encoded(out):
+        for row, vector in self._encoded(out, encode):
             state.remove(bytes.fromhex(row.key), row.id, vector)
-        for row, vector in self._encoded(back, self._windows):
+        for row, vector in self._encoded(back, encode, self._windows):
             state.add(bytes.fromhex(row.key), row.id, row.label, vector)
         self._aligned = self._ledger.revision
         return bool(out or back)
@@ -163,7 +161,7 @@ class Scrutiny:
 
     # -- looking again ------------------------------------------------------------------------------
 
-    def _look(self, state: HeadState) -> None:
+    def _look(self, state: HeadState, encode: Encode) -> None:
         """Judge labels that were young, as if they and the others looked at had never been learnt."""
         self._prune()
         if not self._ledger.sources.several:
@@ -172,7 +170,7 @@ class Scrutiny:
         ripe = list(islice(self._ripe(counts), AT_ONCE))
         for row in ripe:
             self._ledger.young.pop(row.id)
-        rows = self._encoded(ripe)
+        rows = self._encoded(ripe, encode)
         inside = {row.id for row, _ in rows if row.train and state.holds(bytes.fromhex(row.key), row.id)}
         for row, vector in rows:
             if row.id in inside:
@@ -207,7 +205,9 @@ class Scrutiny:
     def _find(self, label: str, odds: Array, labels: tuple[str, ...], counts: Mapping[str, int]) -> Finding | None:
         return find(label, odds, labels, counts, self._ledger.config.young_events)
 
-    def _encoded(self, rows: Sequence[Given], windows: Sequence[Window] = ()) -> list[tuple[Given, Array]]:
+    def _encoded(
+        self, rows: Sequence[Given], encode: Encode, windows: Sequence[Window] = ()
+    ) -> list[tuple[Given, Array]]:
         """Those whose input is still what it was, and in none of ``windows``, with its features."""
         events = [(row, self._reader.get(self._task, row.id)) for row in rows]
         there = [
@@ -215,7 +215,7 @@ class Scrutiny:
             for row, event in events
             if event is not None and event.key.hex() == row.key and not left_out(windows, event.label_time)
         ]
-        return list(zip([row for row, _ in there], self._encode([value for _, value in there]), strict=True))
+        return list(zip([row for row, _ in there], encode([value for _, value in there]), strict=True))
 
 
 def _ask(state: HeadState) -> tuple[FastWeights, Mapping[str, int]]:

@@ -222,7 +222,8 @@ class ServedModel:
             logits = model.head(encoded.pooled)
             tuned = self.task.activate(Outputs(encoded.pooled, logits, encoded.lengths, encoded.hidden))
         none = np.zeros((len(examples), 0), np.float32)
-        return HeadOutputs(tuned, tuple(model.labels), _numpy(encoded.features) if layers else none)
+        features = _numpy(encoded.features) if layers else none
+        return HeadOutputs(tuned, tuple(model.labels), features, model.young)
 
 
 def load_served(

@@ -52,5 +52,5 @@ def run_heads(
         width = np.zeros((len(batch), 0), np.float32)
         features.append(width if encoded.features is None else encoded.features.float().cpu().numpy())
         progress.at(start + len(batch), len(examples))
-    none = np.zeros((0, 0), np.float32)
-    return HeadOutputs(np.concatenate(tuned), tuple(model.labels), np.concatenate(features) if features else none)
+    found = np.concatenate(features) if features else np.zeros((0, 0), np.float32)
+    return HeadOutputs(np.concatenate(tuned), tuple(model.labels), found, model.young)

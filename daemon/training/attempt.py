@@ -42,7 +42,7 @@ from daemon.training.contest import Contestant
 from daemon.training.context import LoopContext
 from daemon.training.loop import Loop, Trained, steps_in
 from daemon.training.progress import Progress
-from daemon.training.refit import refit
+from daemon.training.refit import refit, young_classes
 from daemon.training.rows import RowEncoder
 from daemon.training.score import save_scores
 from daemon.training.sharing import share_prefix
@@ -92,6 +92,7 @@ class Attempt:
             model.eval()
             with progress.phase("refit", len(self._rows["refit"])):
                 state = refit(model, task, config, self._rows["refit"], encoder, job.cursor, progress)
+                model.young = young_classes(model.labels, self._rows["refit"]) if state is not None else model.young
             with progress.phase("score", len(self._rows["holdout"]) + len(self._rows["validation"])):
                 counts = partial(is_class, cfg=config.labels)
                 before = Contestant(champion, *load_fast(self._directory / "fast"), counts)

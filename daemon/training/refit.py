@@ -6,6 +6,7 @@ folded into a fresh HeadState, which then stands at the job's cursor. Nothing is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,6 +23,10 @@ from daemon.tasks.base import Task
 from daemon.training.answers import HeadOutputs, run_heads
 from daemon.training.progress import Progress
 from daemon.training.rows import RowEncoder
+
+SETTLED = 10
+"""Examples of a class from which on the tuned head is asked about it. Before, it says what the older classes look
+like, and would outvote the fast head, which knows each example."""
 
 
 def refit(
@@ -60,9 +65,15 @@ def refit(
 
 def choose_blend(outputs: HeadOutputs, fast: FastWeights, rows: Sequence[StoredEvent]) -> float:
     """The tuned head's weight by the log loss of validation ``rows``; ½ without any."""
-    place = {label: column for column, label in enumerate(outputs.labels)}
+    tuned, labels = outputs.settled
+    place = {label: column for column, label in enumerate(labels)}
     targets = np.array([place.get(event.label, -1) if isinstance(event.label, str) else -1 for event in rows], int)
     if not len(targets):
         return fit_blend(np.zeros((0, 0)), np.zeros((0, 0)), targets)
-    aligned = align(fast.probabilities(outputs.features), fast.labels, outputs.labels)
-    return fit_blend(outputs.tuned, aligned, targets)
+    return fit_blend(tuned, align(fast.probabilities(outputs.features), fast.labels, labels), targets)
+
+
+def young_classes(labels: Sequence[str], rows: Sequence[StoredEvent]) -> frozenset[str]:
+    """Those with fewer than ``SETTLED`` of ``rows``, the refit's: a sample in which every class has its share."""
+    counts = Counter(event.label for event in rows if isinstance(event.label, str))
+    return frozenset(label for label in labels if counts[label] < SETTLED)

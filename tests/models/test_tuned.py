@@ -18,6 +18,7 @@ from daemon.config.tune import Tune
 from daemon.errors import ConfigError, VersionCorrupt
 from daemon.models.base import BaseFiles
 from daemon.models.encoder import Encoder
+from daemon.models.int8 import int8_copy
 from daemon.models.tuned import TunedModel, load_tuned, save_tuned, write_base_version
 from daemon.models.tuning import apply_tuning
 from daemon.registry.version import VersionMeta
@@ -188,6 +189,20 @@ def test_another_base_than_the_versions_own_is_refused(base: BaseFiles, tmp_path
         load_tuned(tmp_path, about, CPU)
 
 
+def test_classes_that_it_has_seen_too_little_of_are_told(base: BaseFiles, tmp_path: Path) -> None:
+    # Given a model that has seen too little of one class
+    model = build(base, KINDS[0])
+    model.young = frozenset(LABELS[:1])
+    # When it is saved and loaded
+    save_tuned(model, tune(KINDS[0]), tmp_path)
+    # Then that is known, of an int8 copy too, and damage is named
+    loaded = load_tuned(tmp_path, meta(base, KINDS[0]), CPU)
+    assert loaded.young == int8_copy(loaded).young == {LABELS[0]}
+    (tmp_path / "young.json").write_bytes(b"[")
+    with pytest.raises(VersionCorrupt, match=r"young\.json cannot be read"):
+        load_tuned(tmp_path, meta(base, KINDS[0]), CPU)
+
+
 def test_damage_is_named(base: BaseFiles, tmp_path: Path) -> None:
     save_tuned(build(base, KINDS[0]), tune(KINDS[0]), tmp_path)
     (tmp_path / "labels.json").write_bytes(b'["lost"]')
@@ -206,6 +221,7 @@ def refuse(*given, **named): raise SystemExit("network")
 socket.socket.connect = refuse
 import torch
 from pathlib import Path
+from daemon.models.int8 import int8_copy
 from daemon.models.tuned import load_tuned
 from daemon.registry.version import VersionMeta
 load_tuned(Path({str(tmp_path)!r}), VersionMeta(**{asdict(meta(base, KINDS[2]))!r}), torch.device("cpu"))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import orjson
@@ -207,6 +210,30 @@ def test_given_a_candidate_that_is_being_read_when_the_learner_ends_then_the_nex
     # Then it is served, published once
     assert bench.champion == "000002"
     assert [version.id for version in bench.registry.versions(TASK)] == ["000001", "000002"]
+
+
+def test_given_a_promotion_when_the_next_version_learns_then_the_one_before_takes_no_memory(bench: Bench) -> None:
+    # Given a learner, and nobody who looks for cycles
+    bench.label(8)
+    gc.collect()
+    gc.disable()
+    try:
+        before = bench.learner.fast
+        gone: list[weakref.ref[Any]] = [
+            weakref.ref(before),
+            weakref.ref(before.state),
+            weakref.ref(before.served.model),
+        ]
+        del before
+        # When another version is served
+        bench.settle()
+        bench.label(1)
+        bench.settle()
+        # Then its sums and its model are gone at once
+        assert bench.champion == "000002"
+        assert [found() for found in gone] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 def test_given_a_promotion_by_hand_during_the_training_when_judged_then_the_hand_wins(bench: Bench) -> None:

@@ -11,7 +11,7 @@ def test_given_other_routing_when_labels_come_then_the_tuned_head_is_asked_less_
     bench: Bench,
 ) -> None:
     # Given a version whose tuned head was trained on what labels meant then
-    bench.label(24)
+    bench.label(36)
     bench.settle()
     trained = bench.champion
     assert bench.learner.fast.served.model.head is not None
