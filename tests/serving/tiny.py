@@ -76,7 +76,9 @@ def served(number: int, labels: Sequence[str] = (), *, cursor: int = 0, damage: 
     if damage:
         with torch.no_grad():
             encoder.table.add_(damage)
-    model = cast(Any, SimpleNamespace(encoder=encoder.eval(), head=head, labels=tuple(labels), task=TASK))
+    model = cast(
+        Any, SimpleNamespace(encoder=encoder.eval(), head=head, labels=tuple(labels), task=TASK, young=frozenset())
+    )
     return ServedModel(
         version(number, cursor=cursor), model, cast(Any, TinyTokenizer()), None, 0.5, get_task("sequence")
     )
