@@ -39,7 +39,7 @@ def run_heads(
     model: TunedModel, task: Task, examples: Sequence[Example], layers: int, progress: Progress
 ) -> HeadOutputs:
     """Encode each row once, for both heads. ``model`` in eval mode; ``layers``: 0 for no features."""
-    tuned: list[Floats] = [np.zeros((0, 0))] if not examples else []
+    tuned: list[Floats] = [] if examples else [np.zeros((0, len(model.labels)))]
     features: list[Array] = []
     for start in range(0, len(examples), BATCH):
         batch = examples[start : start + BATCH]

@@ -23,6 +23,7 @@ from daemon.models.tuned import TunedModel, load_tuned
 from daemon.registry.lineage import LINEAGE
 from daemon.training import sharing
 from daemon.training.attempt import Attempt
+from daemon.training.refit import SETTLED
 from daemon.update.job import JobResult, read_result
 from strategies.base import Example
 from tests.training import jobs
@@ -260,6 +261,25 @@ def test_without_validation_rows_both_heads_count_the_same(base: Path, tmp_path:
     job = jobs.write(tmp_path / "job", base, found, ["card", "fee"], head=NCM)
     assert attempt(job, tmp_path / "attempt-1").blend == 0.5
     assert load_file(tmp_path / "attempt-1" / "scores.safetensors")["candidate"].shape == (holdout, 1)
+
+
+@pytest.mark.parametrize("validation", [0, 4])
+def test_classes_that_were_seen_too_little_are_the_fast_heads_to_answer(
+    base: Path, tmp_path: Path, validation: int
+) -> None:
+    # Given a job in which one class has been seen often and one seldom, with or without validation rows
+    rows = two_classes()
+    often = jobs.rows(["card"], SETTLED, start=100)
+    found = {**rows, "validation": rows["validation"][:validation], "refit": [*often, *jobs.rows(["fee"], 3)]}
+    # When it is tried
+    job = jobs.write(tmp_path / "job", base, found, ["card", "fee"], head=NCM)
+    attempt(job, tmp_path / "attempt-1")
+    # Then the version tells which is which
+    assert load_tuned(tmp_path / "attempt-1" / "version", jobs.meta(tune={"kind": "lora"}), CPU).young == {"fee"}
+    # And where no fast head could answer, the tuned one answers for all
+    alone = jobs.write(tmp_path / "alone", base, found, ["card", "fee"])
+    attempt(alone, tmp_path / "attempt-2")
+    assert not (tmp_path / "attempt-2" / "version" / "young.json").exists()
 
 
 class Counting(Prefix):
