@@ -173,14 +173,20 @@ def test_given_more_labels_than_a_slice_when_an_update_is_due_then_they_are_fold
     assert (bench.learner.updating, bench.learner.fast.cursor) == (True, 200)
 
 
-def test_given_a_candidate_that_is_read_slowly_when_labels_come_then_they_are_folded_meanwhile(bench: Bench) -> None:
-    # Given a learner that reads versions beside the folding
+def being_read(bench: Bench) -> Later:
+    """What reads the candidate, once it is told to."""
     slow = Later()
     bench.beside = slow
     bench.learner = bench.open()
     bench.label(8)
     while not slow.waiting:
         bench.learner.step()
+    return slow
+
+
+def test_given_a_candidate_that_is_read_slowly_when_labels_come_then_they_are_folded_meanwhile(bench: Bench) -> None:
+    # Given a candidate that is read beside the folding
+    slow = being_read(bench)
     # When labels come before the candidate is read
     bench.label(5)
     assert bench.learner.step()
@@ -197,12 +203,7 @@ def test_given_a_candidate_that_is_read_slowly_when_labels_come_then_they_are_fo
 
 def test_given_a_candidate_that_is_being_read_when_the_learner_ends_then_the_next_one_serves_it(bench: Bench) -> None:
     # Given a candidate that was published and is not read yet
-    slow = Later()
-    bench.beside = slow
-    bench.learner = bench.open()
-    bench.label(8)
-    while not slow.waiting:
-        bench.learner.step()
+    being_read(bench)
     # When another learner begins
     bench.beside = AT_ONCE
     bench.learner = bench.open()
