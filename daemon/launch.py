@@ -68,10 +68,9 @@ def run_learn(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: boo
         if stop.is_set():
             return
         lag = rooms.lag()
+        slow = beside(rooms.config.learn.threads)
         make: Callable[[], Mapping[str, Any]] = lambda: {  # noqa: E731
-            task: make_learner(
-                rooms, task, device, sink=sink, lag=lag.records, beside=beside(rooms.config.learn.threads)
-            )
+            task: make_learner(rooms, task, device, sink=sink, lag=lag.records, beside=slow)
             for task in rooms.config.tasks
         }
         role = LearnRole(make, rooms.registry, rooms.clock, Control(rooms.paths.control))
@@ -79,6 +78,7 @@ def run_learn(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: boo
         ready()
         log.info("ready", role="learn")
         role.run(stop)
+        slow.shutdown(wait=False, cancel_futures=True)
 
 
 def wait_for_buffer(rooms: Rooms, stop: threading.Event) -> None:
