@@ -6,7 +6,8 @@ label had never been learnt, by taking the label out.
 
 Guarantees:
 
-1. The same log gives the same verdicts, however it is sliced, and with a restart in between (to rounding).
+1. The same log gives the same verdicts, however it is sliced, and with a restart in between (to rounding; where a
+   head chooses its ridge beside the folding, verdicts after a choice are by that ridge, whenever it was known).
 2. A HeadState is brought in line with the ledger before it folds on, whichever version's it is.
 """
 
