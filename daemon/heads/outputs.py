@@ -33,9 +33,9 @@ class HeadOutputs:
     @property
     def settled(self) -> tuple[Floats, tuple[str, ...]]:
         """The tuned head's answer among the classes that it knows well [N, C'], and these."""
-        columns = [column for column, label in enumerate(self.labels) if label not in self.young]
-        if len(columns) == len(self.labels):
+        if not self.young:
             return self.tuned, self.labels
+        columns = [column for column, label in enumerate(self.labels) if label not in self.young]
         known = self.tuned[:, columns]
         return known / np.maximum(known.sum(axis=1, keepdims=True), 1e-12), tuple(self.labels[c] for c in columns)
 
@@ -43,10 +43,13 @@ class HeadOutputs:
         """Both heads' answer [N, C] and what its columns mean; [N, 0] where nothing is learnt yet."""
         if fast is None or not fast.weights.labels:
             return self.tuned, self.labels
-        theirs, known = fast.weights.probabilities(self.features), fast.weights.labels
-        mixed, labels = blend(*self.settled, theirs, known, fast.blend)
-        ordered = (*self.labels, *(label for label in known if label not in set(self.labels)))
-        return (mixed if labels == ordered else align(mixed, labels, ordered)), ordered
+        theirs = fast.weights.probabilities(self.features)
+        mixed, labels = blend(*self.settled, theirs, fast.weights.labels, fast.blend)
+        if not self.young:
+            return mixed, labels
+        mine = set(self.labels)
+        ordered = (*self.labels, *(label for label in labels if label not in mine))
+        return align(mixed, labels, ordered), ordered
 
 
 def join(parts: Sequence[HeadOutputs]) -> HeadOutputs:

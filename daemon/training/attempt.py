@@ -26,6 +26,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from daemon.clock import Clock
+from daemon.config.head import NoHead
 from daemon.config.task import TaskConfig
 from daemon.errors import TrainingError
 from daemon.events import StoredEvent
@@ -92,7 +93,8 @@ class Attempt:
             model.eval()
             with progress.phase("refit", len(self._rows["refit"])):
                 state = refit(model, task, config, self._rows["refit"], encoder, job.cursor, progress)
-                model.young = young_classes(model.labels, self._rows["refit"]) if state is not None else model.young
+                if state is not None and not isinstance(config.head, NoHead):
+                    model.young = young_classes(model.labels, self._rows["refit"], config.head.refit_max_events)
             with progress.phase("score", len(self._rows["holdout"]) + len(self._rows["validation"])):
                 counts = partial(is_class, cfg=config.labels)
                 before = Contestant(champion, *load_fast(self._directory / "fast"), counts)

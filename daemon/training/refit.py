@@ -73,7 +73,9 @@ def choose_blend(outputs: HeadOutputs, fast: FastWeights, rows: Sequence[StoredE
     return fit_blend(tuned, align(fast.probabilities(outputs.features), fast.labels, labels), targets)
 
 
-def young_classes(labels: Sequence[str], rows: Sequence[StoredEvent]) -> frozenset[str]:
-    """Those with fewer than ``SETTLED`` of ``rows``, the refit's: a sample in which every class has its share."""
+def young_classes(labels: Sequence[str], rows: Sequence[StoredEvent], most: int) -> frozenset[str]:
+    """Those with fewer than ``SETTLED`` examples. ``rows``: the refit's, at most ``most``; where there are so many, a
+    class that has its equal share of them may have more in the buffer, and is not young."""
     counts = Counter(event.label for event in rows if isinstance(event.label, str))
-    return frozenset(label for label in labels if counts[label] < SETTLED)
+    least = SETTLED if len(rows) < most else min(SETTLED, most // max(1, len(counts)))
+    return frozenset(label for label in labels if counts[label] < least)
