@@ -55,8 +55,8 @@ class Trigger(Section):
     first_ratio: Annotated[float, Field(gt=0, le=1)] = 0.6
     """So much of ``min_events`` starts a task's first update: an encoder that must move should move early."""
     calm_ratio: Ratio = 0.12
-    """While the served fast head errs on less than this share of the labels that come (those of young classes aside),
-    an update after the first waits for 16 times as many: there the encoder need not move. 0: never."""
+    """While the served fast head errs on less than this share of the labels that come (classes with fewer than 25
+    examples aside), an update after the first waits for 16 times as many: there the encoder need not move. 0: never."""
     max_wait_s: Seconds = 3600
     """With fewer, an update starts after this long."""
     least_ratio: Ratio = 0.4

@@ -129,7 +129,7 @@ class TaskLearner:
 
     @property
     def _needs(self) -> tuple[float | None, int]:
-        return self.ledger.errors.ratio, growth(self.config.update, self.standing.joint)
+        return self.ledger.grown_errors.ratio, growth(self.config.update, self.standing.joint)
 
     def ask(self, reason: str) -> None:
         """Start an update as soon as none runs, whatever the trigger says."""

@@ -57,7 +57,7 @@ def task_status(
         "paused": now.paused,
         "rejections": now.rejections,
         "update_after_events": events_needed(
-            config.trigger, now.finished is None, now.rejections, labels["error"], least
+            config.trigger, now.finished is None, now.rejections, labels["grown_error"], least
         ),
         "buffer": stats,
         "labels": labels,

@@ -18,12 +18,13 @@ FEWEST = 2
 @dataclass(frozen=True, slots=True)
 class Finding:
     """``place``: the gap's bin; ``chance`` [BINS]: where a random label's would be; ``answer``: what the model says;
-    ``odds``: how many times likelier that is than the label."""
+    ``odds``: how many times likelier that is than the label; ``examples``: of the rarer of both classes."""
 
     place: int
     chance: Floats
     answer: str
     odds: float
+    examples: int
 
 
 def find(
@@ -42,4 +43,5 @@ def find(
     places = np.searchsorted(EDGES, gaps, side="right")
     mine = list(labels).index(label)
     chance = np.bincount(places[grown], minlength=BINS) / grown.sum()
-    return Finding(int(places[mine]), chance, labels[best], float(np.exp(gaps[mine])))
+    examples = min(counts[label], counts[labels[best]])
+    return Finding(int(places[mine]), chance, labels[best], float(np.exp(gaps[mine])), examples)

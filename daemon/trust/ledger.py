@@ -31,7 +31,7 @@ from daemon.durable import write_atomically
 from daemon.errors import StoreCorrupt
 from daemon.trust.belief import CONTRADICTED, SURE, Floats
 from daemon.trust.entries import Entries, Given
-from daemon.trust.errors import Errors
+from daemon.trust.errors import GROWN, Errors
 from daemon.trust.finding import Finding
 from daemon.trust.inputs import Inputs, Twin
 from daemon.trust.sources import Sources, Trusted
@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 FORMAT = 1
 UNNAMED = "(none)"
 """How the source of labels that name none is shown."""
+NOTHING: Mapping[str, Any] = {"suspects": 0, "contradictions": 0, "error": None, "grown_error": None, "sources": {}}
+"""The summary before the first label."""
 WAITING = 4096
 """Young labels, and contradicted ones of sources that are trusted so far, that may be looked at once more."""
 
@@ -58,7 +60,8 @@ class Ledger:
         self.revision = 0
         self.sources = Sources(config.floor_ratio)
         self.inputs = Inputs()
-        self.errors = Errors()
+        self.errors, self.grown_errors = Errors(), Errors()
+        """On labels of all classes but the young ones; on those of grown classes."""
         self.suspects = Entries(config.max_suspects)
         self.cleared = Entries(max(WAITING, config.max_suspects))
         """Released and confirmed labels: HeadStates that lack them take them in."""
@@ -121,6 +124,8 @@ class Ledger:
             self.young.put(given)
             return False
         self.errors.see(finding.answer != given.label)
+        if finding.examples >= GROWN:
+            self.grown_errors.see(finding.answer != given.label)
         self.sources.see(given.source, finding.place, finding.chance)
         if twin is not None and twin.source != given.source:
             self.sources.compare(given.source, twin.source, agree=False)
@@ -200,7 +205,8 @@ class Ledger:
         return {
             "suspects": len(self.suspects),
             "contradictions": self.inputs.contradictions,
-            "error": None if self.errors.ratio is None else round(self.errors.ratio, 4),
+            "error": _rounded(self.errors.ratio),
+            "grown_error": _rounded(self.grown_errors.ratio),
             "sources": {row.source or UNNAMED: _told(row) for row in self.sources.standing()},
         }
 
@@ -233,6 +239,7 @@ class Ledger:
             "sources": self.sources.dump(),
             "inputs": self.inputs.dump(),
             "errors": self.errors.dump(),
+            "grown_errors": self.grown_errors.dump(),
             **{name: table.dump() for name, table in self._tables.items()},
         }
 
@@ -243,7 +250,8 @@ class Ledger:
         self.revision, self._releases = int(content["revision"]), int(content["releases"])
         self.sources.load(content["sources"])
         self.inputs.load(content["inputs"])
-        self.errors = Errors(**{name: float(value) for name, value in content["errors"].items()})
+        self.errors = Errors.load(content["errors"])
+        self.grown_errors = Errors.load(content.get("grown_errors", {}))
         for name, table in self._tables.items():
             table.load(content[name])
         self._saved = (self.cursor, self.revision, self._releases)
@@ -251,6 +259,10 @@ class Ledger:
 
 def _with(given: Given, finding: Finding) -> Given:
     return replace(given, place=finding.place, answer=finding.answer, odds=finding.odds)
+
+
+def _rounded(ratio: float | None) -> float | None:
+    return None if ratio is None else round(ratio, 4)
 
 
 def _told(row: Trusted) -> Mapping[str, Any]:
@@ -261,9 +273,9 @@ def _told(row: Trusted) -> Mapping[str, Any]:
 def read_summary(path: Path) -> Mapping[str, Any]:
     """:meth:`Ledger.summary` as of the last save, for whoever only looks. Raises StoreCorrupt."""
     try:
-        found: Mapping[str, Any] = orjson.loads(path.read_bytes())["summary"]
+        found: Mapping[str, Any] = {**NOTHING, **orjson.loads(path.read_bytes())["summary"]}
     except FileNotFoundError:
-        return {"suspects": 0, "contradictions": 0, "error": None, "sources": {}}
+        return NOTHING
     except (ValueError, TypeError, KeyError) as error:
         raise StoreCorrupt(f"{path}: not a ledger of labels ({error!r}); restore or delete it") from error
     return found

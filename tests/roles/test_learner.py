@@ -113,7 +113,7 @@ def test_given_answers_that_are_hardly_ever_wrong_when_labels_come_then_the_next
     trigger = bench.config.trigger.model_copy(update={"calm_ratio": 1.0})
     bench.config = bench.config.model_copy(update={"trigger": trigger})
     bench.learner = bench.open()
-    bench.learner.ledger.errors = Errors(seen=400.0, wrong=20.0)
+    bench.learner.ledger.grown_errors = Errors(seen=400.0, wrong=20.0)
     # Given a first update, which does not wait
     bench.label(6)
     bench.settle()

@@ -18,7 +18,7 @@ from daemon.trust.finding import Finding
 from tests.buffer.support import TASK
 from tests.roles.bench import Bench
 
-AGREES = Finding(0, np.array([0.1, 0, 0, 0, 0, 0, 0, 0.9]), "a", 1.0)
+AGREES = Finding(0, np.array([0.1, 0, 0, 0, 0, 0, 0, 0.9]), "a", 1.0, 30)
 
 
 @pytest.fixture
@@ -42,12 +42,13 @@ def test_status_says_how_many_events_the_next_update_waits_for(bench: Bench) -> 
     bench.label(6)
     bench.settle()
     assert (status(bench)["rejections"], status(bench)["update_after_events"]) == (1, 12)
-    # And while hardly anything is wrong, for sixteen times as many
-    bench.learner.ledger.errors = Errors(seen=400.0, wrong=4.0)
+    # And while hardly anything is wrong but of classes that still grow, for sixteen times as many
+    bench.learner.ledger.errors = Errors(seen=400.0, wrong=80.0)
+    bench.learner.ledger.grown_errors = Errors(seen=400.0, wrong=4.0)
     bench.label(1)
     bench.settle()
     bench.learner.snapshot()
-    assert status(bench)["labels"]["error"] == 0.01
+    assert (status(bench)["labels"]["error"], status(bench)["labels"]["grown_error"]) == (0.2, 0.01)
     assert status(bench)["update_after_events"] == 96
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import orjson
 import pytest
 
 from daemon.config.task import Trust
 from daemon.errors import StoreCorrupt
 from daemon.trust.belief import SURE
 from daemon.trust.entries import Entries, Given
+from daemon.trust.errors import GROWN
 from daemon.trust.finding import Finding
 from daemon.trust.inputs import Inputs, Twin
 from daemon.trust.ledger import Ledger, read_summary
 
 CHANCE = np.array([0.1, 0, 0, 0, 0, 0, 0, 0.9])
-AGREES, AGAINST = Finding(0, CHANCE, "a", 1.0), Finding(SURE, CHANCE, "a", 9000.0)
+AGREES, AGAINST = Finding(0, CHANCE, "a", 1.0, 30), Finding(SURE, CHANCE, "a", 9000.0, 30)
 
 
 def label(number: int, source: str, name: str = "a", *, text: int | None = None) -> Given:
@@ -118,6 +121,32 @@ def test_given_answers_before_labels_then_the_share_of_errors_is_known(story: St
     for _ in range(100):
         story.says("careful", None, "b")
     assert story.ledger.summary()["error"] == pytest.approx(10 / 80, abs=0.01)
+
+
+def test_given_labels_of_classes_that_still_grow_then_they_are_errors_but_not_of_grown_classes(story: Story) -> None:
+    # Given a model that is right about grown classes, and wrong about one that misses an example to be grown
+    for _ in range(80):
+        story.says("careful", AGREES)
+        story.says("careful", replace(AGAINST, examples=GROWN - 1), "b")
+    found = story.ledger.summary()
+    assert found["error"] == pytest.approx(0.5, abs=0.01)
+    assert found["grown_error"] == 0.0
+    # When it has that too, then its errors count
+    story.says("careful", replace(AGAINST, examples=GROWN), "b")
+    assert story.ledger.summary()["grown_error"] == pytest.approx(1 / 81, abs=0.01)
+
+
+def test_given_a_ledger_of_an_earlier_retaind_when_opened_then_grown_classes_count_anew(story: Story) -> None:
+    # Given a file that knows no grown classes
+    story.goes_on()
+    story.ledger.save()
+    content = orjson.loads(story.ledger.path.read_bytes())
+    del content["grown_errors"], content["summary"]["grown_error"]
+    story.ledger.path.write_bytes(orjson.dumps(content))
+    # Then it opens, and all else is there
+    assert read_summary(story.ledger.path)["grown_error"] is None
+    again = Ledger.open(story.ledger.path, story.ledger.config)
+    assert again.summary() == {**story.ledger.summary(), "grown_error": None}
 
 
 def test_given_a_release_when_obeyed_then_it_counts_once_and_the_source_is_trusted_more(story: Story) -> None:

@@ -99,7 +99,7 @@ def test_given_a_belief_of_another_shape_when_loaded_then_it_is_refused() -> Non
 
 def test_given_a_young_class_when_asked_then_there_is_no_finding() -> None:
     odds = np.array([0.89, 0.1, 0.01], np.float32)
-    labels, counts = ("a", "b", "c"), {"a": 10, "b": 10, "c": 3}
+    labels, counts = ("a", "b", "c"), {"a": 10, "b": 12, "c": 3}
     assert find("c", odds, labels, counts, 10) is None
     assert find("unheard of", odds, labels, counts, 10) is None
     # nor where the model's answer is a young class
@@ -108,5 +108,5 @@ def test_given_a_young_class_when_asked_then_there_is_no_finding() -> None:
     assert find("a", odds, labels, {"a": 10, "b": 1, "c": 1}, 10) is None
     found = find("b", odds, labels, counts, 10)
     assert found is not None
-    assert (found.place, found.answer, round(found.odds, 1)) == (CONTRADICTED, "a", 8.9)
+    assert (found.place, found.answer, round(found.odds, 1), found.examples) == (CONTRADICTED, "a", 8.9, 10)
     assert found.chance.tolist() == [0.5, 0, 0.5, 0, 0, 0, 0, 0]
