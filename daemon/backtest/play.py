@@ -109,12 +109,12 @@ class Backtest:
         wall = time.perf_counter() - started
         speed = self._speed([event for event, _ in stream])
         spent = report.Spent(report.cpu_seconds() - cpu, self._evaluate_cpu_s, wall, speed)
-        judged = report.verdicts(self._rooms.registry.history(self._task))
+        history = self._rooms.registry.history(self._task)
         return {
             "seed": self._options.seed,
             "config_digest": self._rooms.digest,
             "events": len(stream),
-            "updates": len(judged),
+            "updates": len(report.verdicts(history)),
             "groups": groups,
             "metric": self._model.metric.name,
             "matrix": matrix,
@@ -128,7 +128,7 @@ class Backtest:
                 "curve": prequential.curve,
             },
             "cost": spent.cost(list(self._trainings.values())),
-            "versions": report.versions(judged),
+            "versions": report.versions(history),
         }
 
     # -- playing --------------------------------------------------------------------------------

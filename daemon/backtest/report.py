@@ -57,16 +57,21 @@ def verdicts(history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
     return [entry for entry in history if entry.kind == "verdict"]
 
 
-def versions(judged: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": entry.version,
-            "verdict": entry.details["decision"],
-            "promoted": entry.details["promoted"],
-            "reasons": [check["reason"] for check in entry.details["checks"]],
-        }
-        for entry in judged
-    ]
+def versions(history: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
+    """``later``: why a candidate that was rejected first was promoted after all, null for any other."""
+    told = []
+    for entry in verdicts(history):
+        later = [other for other in history if other.kind == "promoted" and other.version == entry.version]
+        told.append(
+            {
+                "id": entry.version,
+                "verdict": entry.details["decision"],
+                "promoted": bool(later),
+                "reasons": [check["reason"] for check in entry.details["checks"]],
+                "later": later[-1].why if later and not entry.details["promoted"] else None,
+            }
+        )
+    return told
 
 
 def cpu_seconds() -> float:

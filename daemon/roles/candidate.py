@@ -9,14 +9,17 @@ from typing import Any
 
 from daemon.roles.fast import FastLearner
 from daemon.roles.opening import Opened
+from daemon.roles.standing import GATE
 from daemon.roles.surroundings import Surroundings
 from daemon.update.job import UpdateJob
+from daemon.update.pair import Pair
 from daemon.update.verdict import Verdict
 
 
 @dataclass(slots=True)
 class Candidate:
-    """``attempts``: so many it took to train; ``opening``: it is being read; ``fast``: its fast learner, which catches
+    """``attempts``: so many it took to train; ``opening``: it is being read; ``judge``: the gate's word
+    with labels since; ``fast``: its fast learner, which catches
     up with the buffer before it is served."""
 
     job: UpdateJob
@@ -24,6 +27,7 @@ class Candidate:
     version: str
     attempts: int
     opening: Future[Opened]
+    judge: Callable[[Pair], Verdict]
     fast: FastLearner | None = None
 
     def ready(self, go_on: Callable[[Opened], FastLearner]) -> FastLearner | None:
@@ -38,15 +42,15 @@ class Candidate:
         fast.publish()
         registry, why, details = around.registry, self._why, {"job": self.job.id}
         if registry.alias(task, "champion") != self.version:
-            registry.promote(task, self.version, who="gate", why=why, time=around.clock.now(), details=details)
+            registry.promote(task, self.version, who=GATE, why=why, time=around.clock.now(), details=details)
 
     def record(self, task: str, around: Surroundings, *, promoted: bool, held: bool) -> Mapping[str, Any]:
         """Tell the history, the versions topic and the counters; returns the outcome."""
         registry, details = around.registry, self._details(promoted=promoted, held=held)
         now = around.clock.now()
-        registry.record("verdict", task, self.version, who="gate", why=self._why, time=now, details=details)
+        registry.record("verdict", task, self.version, who=GATE, why=self._why, time=now, details=details)
         if not promoted:
-            registry.record("rejected", task, self.version, who="gate", why=self._why, time=now)
+            registry.record("rejected", task, self.version, who=GATE, why=self._why, time=now)
         outcome = "promoted" if promoted else "rejected"
         around.announce(outcome, {"task": task, "version": self.version, **details})
         around.observer.count("updates_total", task=task, outcome=outcome)

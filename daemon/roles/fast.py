@@ -25,10 +25,11 @@ from daemon.buffer.ports import BufferReader
 from daemon.config.task import TaskConfig
 from daemon.events import Change, ChangeKind, Input, Split
 from daemon.heads import store as head_store
-from daemon.heads.blend import Floats
+from daemon.heads.blend import Floats, blend
 from daemon.heads.naming import name_classes
 from daemon.heads.ports import Array, FastWeights, HeadState
 from daemon.registry.version import Version
+from daemon.roles.foretold import Foretold
 from daemon.roles.leaving import LeavingOut
 from daemon.roles.opening import Opened, names_classes
 from daemon.roles.replay import Lesson, lesson
@@ -65,6 +66,7 @@ class FastLearner:
         self.train_changes = 0
         self.erased: set[str] = set()
         """Ids of events whose erasure was folded; whoever holds copies empties it."""
+        self.foretold = Foretold()
         self._config = config
         self._schema = schema
         self._reader = reader
@@ -149,9 +151,10 @@ class FastLearner:
         labels: Sequence[str],
         fast: Mapping[Input, Array],
     ) -> None:
-        """Which of the heads knew labels that neither has learnt; holdout rows are the gate's alone."""
+        """Whether the answer, and which of the heads, knew labels that neither has learnt; holdout rows are the gate's
+        alone."""
         rows = [
-            (tuned[change.event.input], fast[change.event.input], said.label)
+            (change.seq, tuned[change.event.input], fast[change.event.input], said.label)
             for change, said in changes
             if said is not None
             and isinstance(said.label, str)
@@ -160,8 +163,10 @@ class FastLearner:
             and change.event.input in fast
         ]
         if rows:
-            ours, theirs, truth = zip(*rows, strict=True)
-            self._blend.see(np.stack(ours), labels, np.stack(theirs), self._scrutiny.labels, truth)
+            seqs, ours, theirs, truth = zip(*rows, strict=True)
+            heads = np.stack(ours), labels, np.stack(theirs), self._scrutiny.labels
+            self.foretold.note(seqs, truth, *blend(*heads, self._blend.weight))
+            self._blend.see(*heads, truth)
 
     def _encode(self, inputs: Sequence[Input]) -> Array:
         return self.served.features(inputs, None if self.state is None else self.state.layers)

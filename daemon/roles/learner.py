@@ -1,7 +1,8 @@
 """The learner of one task: fold, trigger, freeze, train, judge, catch up, swap.
 
 :meth:`TaskLearner.step` never blocks on a training: that runs in another process, and what arrived
-meanwhile is folded into the candidate in slices. Nor on reading it: that is done beside.
+meanwhile is folded into the candidate in slices. Nor on reading it: that is done beside. A candidate that may well be
+better, and is not surely so, is judged again on the labels that come (:mod:`daemon.roles.challenger`).
 
 Guarantees:
 
@@ -17,20 +18,22 @@ Guarantees:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from daemon.config.task import TaskConfig
-from daemon.errors import RetaindError, StoreFull, StreamUnavailable
+from daemon.errors import RetaindError, StoreFull
 from daemon.registry.version import Version
 from daemon.roles.attempts import Attempts, GivenUp
-from daemon.roles.backlog import Backlog
 from daemon.roles.candidate import Candidate
+from daemon.roles.challenger import Challenger
 from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
 from daemon.roles.jobs import JobShelf
+from daemon.roles.occasion import Occasion
 from daemon.roles.opening import Opened, read_version
 from daemon.roles.publish import announce_move, champion, publish, record_failure, retire
 from daemon.roles.standing import Standing, releases, standing
@@ -39,17 +42,15 @@ from daemon.roles.trailing import Trailing
 from daemon.tasks.base import TaskSchema
 from daemon.trust.ledger import Ledger
 from daemon.update.freeze import freeze
-from daemon.update.job import UpdateJob, read_result
-from daemon.update.joint import growth
+from daemon.update.job import UpdateJob
 from daemon.update.judging import judge_attempt
-from daemon.update.trigger import TRIGGERED, Trigger
 
 log = structlog.get_logger(__name__)
 
-CONSIDER_S = 0.5
-"""How often the trigger is asked while nothing new comes in, or something all the time."""
 NO_ROOM_S = 60.0
 """Rest after an update for which the disk had no room."""
+GONE_S = 60.0
+"""Between two complaints that the registry is gone."""
 CATCH_UP = 16
 """Changes that a candidate folds before the champion may fold again, half as many: it catches up at any rate."""
 
@@ -63,16 +64,14 @@ class TaskLearner:
         self._shelf = JobShelf(around.paths.jobs)
         self._training: Attempts | None = None
         self._candidate: Candidate | None = None
-        self._asked: str | None = None
-        self._considered: tuple[int, float] | None = None
-        self._not_before = around.clock.monotonic()
+        self._challenger: Challenger | None = None
+        self._told_at = around.clock.monotonic()
         self._snapshot_at = around.clock.monotonic()
         around.registry.settle(task)
         self.ledger = Ledger.open(around.paths.ledger(task), config.trust)
-        self._backlog = Backlog(task, config, schema, around.reader, self.ledger)
         self.obey()
         self.standing: Standing = standing(around.registry, task)
-        self._trigger = Trigger(config.trigger, around.clock, self.standing.finished, self.standing.rejections)
+        self._occasion = Occasion(task, config, schema, around, self.ledger, self.standing)
         self.fast = self._open(champion(task, config, around))
         self._trailing = Trailing(
             task, around.registry, around.reader, lambda version: around.paths.head(task, version), self._open
@@ -109,13 +108,14 @@ class TaskLearner:
             return self._watch(self._training) or folded > 0
         if folded == most:
             return True
-        return self._trailing.step(most) or self._consider(folded > 0) or folded > 0
+        found = self._trailing.step(most) or self._challenge(folded > 0) or self._consider(folded > 0)
+        return found or folded > 0
 
     def _wait_for_registry(self) -> bool:
         """An alias is never taken away: the registry's disk is gone. What is served answers on."""
-        if self._around.clock.monotonic() >= self._not_before:
+        if self._around.clock.monotonic() >= self._told_at:
             log.error("registry_gone", task=self.task, registry=str(self._around.paths.registry))
-            self._not_before = self._around.clock.monotonic() + NO_ROOM_S
+            self._told_at = self._around.clock.monotonic() + GONE_S
         return False
 
     @property
@@ -125,15 +125,11 @@ class TaskLearner:
     @property
     def new_events(self) -> int:
         """Eligible train events (and corrections) since the last finished job."""
-        return self._backlog.events(self.fast, self.standing, self._trigger.events(*self._needs))
-
-    @property
-    def _needs(self) -> tuple[float | None, int]:
-        return self.ledger.grown_errors.ratio, growth(self.config.update, self.standing.joint)
+        return self._occasion.new_events(self.fast, self.standing)
 
     def ask(self, reason: str) -> None:
         """Start an update as soon as none runs, whatever the trigger says."""
-        self._asked = reason
+        self._occasion.ask(reason)
 
     def obey(self) -> None:
         """Let in again the labels that people released since this was asked last."""
@@ -174,35 +170,17 @@ class TaskLearner:
     # -- an update ------------------------------------------------------------------------------
 
     def _consider(self, folding: bool) -> bool:
-        now = self._around.clock.monotonic()
-        if self._asked is None and self._considered is not None:
-            cursor, at = self._considered
-            if (folding or cursor == self.fast.cursor) and now - at < CONSIDER_S:
-                return False
-        self._considered = (self.fast.cursor, now)
+        if not self._occasion.worth_a_look(self.fast.cursor, folding):
+            return False
         self.standing = standing(self._around.registry, self.task)
-        new = self.new_events
-        reason = self._asked if self._asked and new else None
+        reason = self._occasion.reason(self.fast, self.standing)
         if reason is None:
-            if self._asked:
-                self._asked = None
-            if self.standing.paused:
-                return False
-            try:
-                reason = self._trigger.due(new, self._around.lag(), *self._needs)
-            except StreamUnavailable as error:
-                log.warning("lag_unknown", task=self.task, error=str(error))
-        if reason is None or now < self._not_before:
             return False
-        self._backlog.recount()
-        if not self.new_events:
-            return False
-        self._asked = None
         try:
             self._start(reason)
         except StoreFull as error:
             log.error("no_room_for_update", task=self.task, error=str(error), again_in_s=NO_ROOM_S)
-            self._not_before = now + NO_ROOM_S
+            self._occasion.rest(NO_ROOM_S)
             return False
         return True
 
@@ -225,18 +203,14 @@ class TaskLearner:
             reason=reason,
             created=a.clock.now(),
             seed=a.seed,
-            most_new=self._most_new(reason),
+            most_new=self._occasion.most_new(reason),
             joint_before=self.standing.joint,
             windows=self.standing.windows,
             suspects=self.ledger.suspects.ids,
         )
+        self._leave_challenger("an update has started")
         log.info("update_started", task=self.task, job=job_id, reason=reason, joint=bool(job.joint), **job.counts)
         self._training = self._attempts(job)
-
-    def _most_new(self, reason: str) -> int:
-        """After a rejection an update that nobody asked for is a look: what is over joins the replay pool."""
-        most = self.config.update.max_new_events
-        return min(most, self.config.trigger.min_events) if self._trigger.looking and reason in TRIGGERED else most
 
     def _attempts(self, job: UpdateJob) -> Attempts:
         return Attempts(job, self.config.update, self._shelf, self._around.executor, self._around.clock)
@@ -263,14 +237,15 @@ class TaskLearner:
     def _judge(self, training: Attempts, attempt: Path) -> None:
         a, job = self._around, training.job
         version = publish(job, attempt, a)
-        verdict = judge_attempt(attempt, read_result(attempt), job, self._schema, self.config.gate)
+        judge = partial(judge_attempt, attempt, job, self._schema, self.config.gate)
+        verdict = judge()
         seconds = a.clock.monotonic() - training.started
         a.observer.measure("update_duration_seconds", seconds, task=self.task, phase="total")
         a.observer.count("gate_verdicts_total", task=self.task, verdict=verdict.decision)
         log.info("verdict", task=self.task, version=version.id, decision=verdict.decision, reasons=verdict.reasons)
         self._training = None
         opening = a.beside.submit(self._read, version)
-        self._candidate = Candidate(job, verdict, version.id, training.failures + 1, opening)
+        self._candidate = Candidate(job, verdict, version.id, training.failures + 1, opening, judge)
 
     def _catch_up(self, candidate: Candidate) -> bool:
         """Fold what arrived during the training, a slice at a time; then record the verdict and swap."""
@@ -294,6 +269,43 @@ class TaskLearner:
             self.fast = fast
         outcome = candidate.record(self.task, a, promoted=promote, held=held)
         self._close(job, rejected=not (promote or verdict.promote), outcome=outcome)
+        if verdict.unsure and judged_against_champion and not promote and fast.state is not None:
+            self._challenger = Challenger(candidate, fast)
+            log.info("challenger_waits", task=self.task, version=version, better=verdict.better)
+        return True
+
+    def _challenge(self, folding: bool) -> bool:
+        """Let the challenger, where there is one, learn what came, a slice at a time, and ask the gate again."""
+        a, challenger = self._around, self._challenger
+        if challenger is None:
+            return False
+        if self.fast.version.id != challenger.candidate.job.parent:
+            return self._leave_challenger("another version is served")
+        behind = self.fast.cursor - challenger.fast.cursor
+        if behind:
+            return (behind >= CATCH_UP or not folding) and challenger.fast.fold(CATCH_UP) > 0
+        verdict = challenger.look(self.fast)
+        if verdict is None:
+            return False
+        log.info(
+            "verdict", task=self.task, version=challenger.version, decision=verdict.decision, reasons=verdict.reasons
+        )
+        a.observer.count("gate_verdicts_total", task=self.task, verdict=verdict.decision)
+        if not verdict.promote:
+            return challenger.waits(verdict) or self._leave_challenger("it is not shown to be better")
+        if standing(a.registry, self.task).held:
+            return self._leave_challenger("promotions are held")
+        self.fast.snapshot()
+        challenger.promote(self.task, a)
+        self.fast, self._challenger = challenger.fast, None
+        self.standing = standing(a.registry, self.task)
+        self._occasion.finished(rejected=False)
+        return True
+
+    def _leave_challenger(self, why: str) -> bool:
+        if self._challenger is not None:
+            log.info("challenger_left", task=self.task, version=self._challenger.version, why=why)
+        self._challenger = None
         return True
 
     def _close(self, job: UpdateJob, *, rejected: bool | None, outcome: Mapping[str, Any]) -> None:
@@ -301,5 +313,5 @@ class TaskLearner:
         self._shelf.finish(job.id, outcome)
         self._training = self._candidate = None
         self.standing = standing(a.registry, self.task)
-        self._trigger.finished(rejected=rejected)
+        self._occasion.finished(rejected=rejected)
         retire(self.task, a)

@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from daemon.registry.version import Registry
 from daemon.update.eligible import Window
 
+GATE = "gate"
+"""Who promotes candidates."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -43,6 +46,7 @@ def standing(registry: Registry, task: str) -> Standing:
                 finished, failures = entry.time, failures + 1
             case "promoted":
                 held = bool(entry.details.get("hold", False))
+                rejections = 0 if entry.who == GATE else rejections
                 if entry.details.get("with_labels", False):
                     windows = tuple(replace(window, active=False) for window in windows)
             case "rolled_back":

@@ -67,8 +67,11 @@ def judge(
         checks += [*([floors] if floors else []), bench.flips(holdout)]
     refuted = any(check.conclusive and not check.passed for check in checks)
     open_ = any(not check.conclusive for check in checks)
-    if not refuted and config.min_gain_ratio and config.insufficient != "promote":
-        checks += bench.gain(holdout + validation, config.gain_confidence if grown else config.settled_confidence)
+    better = None
+    if not refuted and config.min_gain_ratio and config.insufficient != "promote" and len(holdout) + len(validation):
+        kept = holdout + validation
+        better = scale.better(kept, seed + 3)
+        checks.append(bench.gain(kept, better, config.gain_confidence if grown else config.settled_confidence))
     return Verdict(
         "fail" if refuted else "insufficient" if open_ else "pass",
         all(check.passed for check in checks),
@@ -76,6 +79,7 @@ def judge(
         before,
         after,
         tuple(checks),
+        better,
     )
 
 
@@ -116,20 +120,17 @@ class _Bench:
         reason = f"{why}: {word} on {len(both)} rows kept from training ({difference:+.4f})"
         return replace(made, passed=passed, margin=difference + allowance, reason=reason)
 
-    def gain(self, both: Pair, confidence: float) -> list[Check]:
+    def gain(self, both: Pair, better: float, confidence: float) -> Check:
         """Worth a swap? No part of the decision: an equal candidate is fit to be served, and nothing moves for it."""
         least = self.config.min_gain_ratio
-        if not len(both):
-            return []
         difference = self.scale.difference(both)
-        surely = float((self.scale.bootstrap(both, self.seed + 3) > 0).mean())
-        passed = bool(difference >= least and surely >= confidence)
+        passed = bool(difference >= least and better >= confidence)
         reason = (
             f"gain: {difference:+.4f} on {len(both)} rows kept from training ({least:g} is asked), better with a "
-            f"probability of {surely:.2f} ({confidence:g} is asked): "
+            f"probability of {better:.2f} ({confidence:g} is asked): "
             + ("enough" if passed else "what is served is as good")
         )
-        return [Check("gain", passed, difference - least, reason, conclusive=False)]
+        return Check("gain", passed, difference - least, reason, conclusive=False)
 
     def flips(self, pair: Pair) -> Check:
         worse = float((self.scale.direction * (self._each(pair.candidate) - self._each(pair.champion)) < 0).mean())

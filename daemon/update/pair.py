@@ -69,6 +69,10 @@ class Scale:
         """[resamples] differences, the same rows drawn for both."""
         return self.direction * np.concatenate(list(self._draw(pair, np.random.default_rng(seed))))
 
+    def better(self, pair: Pair, seed: int) -> float:
+        """Probability that the candidate is better: the share of resamples in which it is."""
+        return float((self.bootstrap(pair, seed) > 0).mean())
+
     def _draw(self, pair: Pair, rng: np.random.Generator) -> Iterator[NDArray[np.float64]]:
         for start in range(0, self.resamples, AT_ONCE):
             drawn = rng.integers(0, len(pair), (min(AT_ONCE, self.resamples - start), len(pair)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+HOPE = 0.25
+"""A candidate that is better with a smaller probability is given up."""
 Decision = Literal["pass", "fail", "insufficient"]
 
 
@@ -23,7 +25,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """``promote``: what follows by policy when nothing is held. ``rows``: holdout rows judged."""
+    """``promote``: what follows by policy when nothing is held. ``rows``: holdout rows judged. ``better``: probability
+    that it is better on all rows kept from training; None where that was not asked."""
 
     decision: Decision
     promote: bool
@@ -31,6 +34,12 @@ class Verdict:
     champion: float
     candidate: float
     checks: tuple[Check, ...]
+    better: float | None = None
+
+    @property
+    def unsure(self) -> bool:
+        """Not to be promoted, but not refuted either, and it may well be better."""
+        return self.decision != "fail" and not self.promote and self.better is not None and self.better >= HOPE
 
     @property
     def reasons(self) -> tuple[str, ...]:

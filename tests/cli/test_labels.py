@@ -27,7 +27,7 @@ def state(tmp_path: Path) -> Path:
         careless = number % 2 == 1
         wrong = careless and number % 8 == 7
         key = (number - 1 if number == 399 else number).to_bytes(16, "big").hex()
-        finding = Finding(SURE if wrong else 0, CHANCE, "lost", 4000.0 if wrong else 1.0)
+        finding = Finding(SURE if wrong else 0, CHANCE, "lost", 4000.0 if wrong else 1.0, 30)
         source = "crowd" if careless else "crm"
         ledger.judge(Given(f"e{number}", key, "late" if wrong else "lost", source, number, True), finding)
         ledger.accuse()

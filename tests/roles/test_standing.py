@@ -40,6 +40,16 @@ def test_given_rejections_in_a_row_when_read_then_they_are_counted_until_a_pass(
     assert standing(registry, "support").rejections == 0
 
 
+def test_given_a_rejected_candidate_that_the_gate_promotes_later_then_rejections_end(registry: FileRegistry) -> None:
+    verdict(registry, 10, promote=False)
+    # When a person promotes it, nothing is known of a gain
+    registry.promote("support", "000002", who="me", why="", time=11.0)
+    assert standing(registry, "support").rejections == 1
+    # When the gate does, there was one
+    registry.promote("support", "000003", who="gate", why="", time=12.0)
+    assert (standing(registry, "support").rejections, standing(registry, "support").covered) == (0, 10)
+
+
 def test_given_a_rollback_when_read_then_held_until_someone_promotes(registry: FileRegistry) -> None:
     clock = FakeClock(5.0)
     COMMANDS["promote"](registry, clock, "support", {"version": "000002"}, "me", "")
