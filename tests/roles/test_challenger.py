@@ -95,6 +95,44 @@ def test_given_labels_that_it_foretells_better_when_enough_have_come_then_it_is_
     assert waiting.learner.fast.version.id == "000002"
 
 
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(("step", "served"), [("publish", "000001"), ("announce_move", "000002")])
+def test_given_a_kill_around_its_promotion_when_started_again_then_one_version_serves_with_every_label(
+    waiting: Bench, monkeypatch: pytest.MonkeyPatch, step: str, served: str
+) -> None:
+    answers(monkeypatch, champion=0.2, candidate=1.0)
+
+    def kill(*given: object) -> None:
+        raise Killed
+
+    # Given a kill right before the alias moves, or right after
+    held = waiting.learner._challenger
+    assert held is not None
+    waiting.label(10)
+    while held.fast.cursor < waiting.buffer.reader.last_seq(TASK):
+        waiting.learner.step()
+    place: object = held.fast if step == "publish" else challenger
+    with monkeypatch.context() as until:
+        until.setattr(place, step, kill)
+        with pytest.raises(Killed):
+            waiting.settle()
+    # When the learner starts again
+    waiting.learner = waiting.open()
+    waiting.settle()
+    # Then what the alias names serves and knows every label, and the history has at most one promotion by the gate
+    assert (waiting.champion, waiting.learner.fast.version.id) == (served, served)
+    assert waiting.learner.fast.answering().labels_seen == waiting.buffer.reader.last_seq(TASK)
+    by_gate = [
+        entry.version for entry in waiting.registry.history(TASK) if (entry.kind, entry.who) == ("promoted", "gate")
+    ]
+    assert by_gate == (["000002"] if served == "000002" else [])
+    assert standing(waiting.registry, TASK).rejections == (0 if served == "000002" else 1)
+    assert waiting.executor.started == 1
+
+
 def test_given_labels_that_tell_nothing_when_enough_have_come_then_it_goes(
     waiting: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +195,7 @@ def test_given_the_next_update_when_it_starts_then_the_challenger_makes_room(wai
     assert (waiting.learner.updating, waiting.learner._challenger) == (True, None)
 
 
-@pytest.mark.parametrize(("better", "worse"), [(0, 3), (0, 0)])
+@pytest.mark.parametrize(("better", "worse"), [(0, 3), (0, 0)], ids=["worse", "the same"])
 def test_given_a_candidate_that_is_hardly_better_when_rejected_then_it_does_not_wait(
     bench: Bench, better: int, worse: int
 ) -> None:
