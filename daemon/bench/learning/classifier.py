@@ -62,10 +62,10 @@ def classifier(trial: Trial, classes: int) -> Classifier:
 
 
 def training(trial: Trial) -> Training:
-    """As an update trains, but for the trial's epochs (all of them) and learning rate."""
+    """As an update trains, but for the trial's epochs (all of them) and learning rate; nothing is averaged."""
     said = Training.model_validate(trial.task.get("training", {}))
     rates = {"learning_rate": trial.rate, "head_learning_rate": HEAD_TIMES * trial.rate} if trial.rate else {}
-    return said.model_copy(update={"epochs": trial.epochs, "patience": 0, **rates})
+    return said.model_copy(update={"epochs": trial.epochs, "patience": 0, "wise_ft_ratio": 1.0, **rates})
 
 
 def encode(trial: Trial, history: History, rows: Sequence[Row]) -> list[Example]:
