@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from daemon.roles.fast import FastLearner
@@ -18,9 +18,9 @@ from daemon.update.verdict import Verdict
 
 @dataclass(slots=True)
 class Candidate:
-    """``attempts``: so many it took to train; ``opening``: it is being read; ``judge``: the gate's word
-    with labels since; ``fast``: its fast learner, which catches
-    up with the buffer before it is served."""
+    """``attempts``: so many it took to train; ``opening``: it is being read; ``judge``: the gate's word with labels
+    since; ``fast``: its fast learner, which catches up with the buffer before it is served; ``erased``: ids of events
+    that went since the verdict."""
 
     job: UpdateJob
     verdict: Verdict
@@ -29,6 +29,7 @@ class Candidate:
     opening: Future[Opened]
     judge: Callable[[Pair], Verdict]
     fast: FastLearner | None = None
+    erased: set[str] = field(default_factory=set)
 
     def ready(self, go_on: Callable[[Opened], FastLearner]) -> FastLearner | None:
         """Its fast learner, as soon as it has been read. Raises VersionError where it does not load."""

@@ -29,7 +29,7 @@ from daemon.errors import RetaindError, StoreFull
 from daemon.registry.version import Version
 from daemon.roles.attempts import Attempts, GivenUp
 from daemon.roles.candidate import Candidate
-from daemon.roles.challenger import Challenger
+from daemon.roles.challenger import Challenge
 from daemon.roles.erasing import cancelled, gone_since
 from daemon.roles.fast import FastLearner
 from daemon.roles.jobs import JobShelf
@@ -64,7 +64,7 @@ class TaskLearner:
         self._shelf = JobShelf(around.paths.jobs)
         self._training: Attempts | None = None
         self._candidate: Candidate | None = None
-        self._challenger: Challenger | None = None
+        self.challenge = Challenge(task, around)
         self._told_at = around.clock.monotonic()
         self._snapshot_at = around.clock.monotonic()
         around.registry.settle(task)
@@ -99,6 +99,9 @@ class TaskLearner:
         if self.fast.erased:
             if self._training is not None and cancelled(self._training, self.fast.erased, self._shelf, self._around):
                 self._training = None
+            if self._candidate is not None:
+                self._candidate.erased |= self.fast.erased
+            self.challenge.erase(self.fast.erased)
             self.fast.erased.clear()
         if self._around.clock.monotonic() - self._snapshot_at >= self._around.snapshot_s:
             self.snapshot()
@@ -108,7 +111,7 @@ class TaskLearner:
             return self._watch(self._training) or folded > 0
         if folded == most:
             return True
-        found = self._trailing.step(most) or self._challenge(folded > 0) or self._consider(folded > 0)
+        found = self._trailing.step(most) or self._stand(folded > 0) or self._consider(folded > 0)
         return found or folded > 0
 
     def _wait_for_registry(self) -> bool:
@@ -208,7 +211,7 @@ class TaskLearner:
             windows=self.standing.windows,
             suspects=self.ledger.suspects.ids,
         )
-        self._leave_challenger("an update has started")
+        self.challenge.leave("an update has started")
         log.info("update_started", task=self.task, job=job_id, reason=reason, joint=bool(job.joint), **job.counts)
         self._training = self._attempts(job)
 
@@ -267,46 +270,20 @@ class TaskLearner:
             self.fast.snapshot()
             candidate.promote(self.task, fast, a)
             self.fast = fast
+        if verdict.unsure and judged_against_champion and not promote and fast.state is not None:
+            self.challenge.wait(candidate, fast, self._shelf.events(job.id))
         outcome = candidate.record(self.task, a, promoted=promote, held=held)
         self._close(job, rejected=not (promote or verdict.promote), outcome=outcome)
-        if verdict.unsure and judged_against_champion and not promote and fast.state is not None:
-            self._challenger = Challenger(candidate, fast)
-            log.info("challenger_waits", task=self.task, version=version, better=verdict.better)
         return True
 
-    def _challenge(self, folding: bool) -> bool:
-        """Let the challenger, where there is one, learn what came, a slice at a time, and ask the gate again."""
-        a, challenger = self._around, self._challenger
-        if challenger is None:
-            return False
-        if self.fast.version.id != challenger.candidate.job.parent:
-            return self._leave_challenger("another version is served")
-        behind = self.fast.cursor - challenger.fast.cursor
-        if behind:
-            return (behind >= CATCH_UP or not folding) and challenger.fast.fold(CATCH_UP) > 0
-        verdict = challenger.look(self.fast)
-        if verdict is None:
-            return False
-        log.info(
-            "verdict", task=self.task, version=challenger.version, decision=verdict.decision, reasons=verdict.reasons
-        )
-        a.observer.count("gate_verdicts_total", task=self.task, verdict=verdict.decision)
-        if not verdict.promote:
-            return challenger.waits(verdict) or self._leave_challenger("it is not shown to be better")
-        if standing(a.registry, self.task).held:
-            return self._leave_challenger("promotions are held")
-        self.fast.snapshot()
-        challenger.promote(self.task, a)
-        self.fast, self._challenger = challenger.fast, None
-        self.standing = standing(a.registry, self.task)
-        self._occasion.finished(rejected=False)
-        return True
-
-    def _leave_challenger(self, why: str) -> bool:
-        if self._challenger is not None:
-            log.info("challenger_left", task=self.task, version=self._challenger.version, why=why)
-        self._challenger = None
-        return True
+    def _stand(self, folding: bool) -> bool:
+        """Let the challenger, where there is one, learn and be judged again."""
+        worked, better = self.challenge.step(self.fast, folding, CATCH_UP)
+        if better is not None:
+            self.fast = better
+            self.standing = standing(self._around.registry, self.task)
+            self._occasion.finished(rejected=False)
+        return worked
 
     def _close(self, job: UpdateJob, *, rejected: bool | None, outcome: Mapping[str, Any]) -> None:
         a = self._around

@@ -18,8 +18,9 @@ from daemon.roles import challenger
 from daemon.roles.commands import COMMANDS
 from daemon.roles.foretold import Foretold
 from daemon.roles.standing import standing
+from daemon.testing import Later
 from daemon.update.pair import Pair
-from tests.buffer.support import TASK
+from tests.buffer.support import TASK, delete
 from tests.roles.bench import Bench
 
 ROWS = 40
@@ -109,7 +110,7 @@ def test_given_a_kill_around_its_promotion_when_started_again_then_one_version_s
         raise Killed
 
     # Given a kill right before the alias moves, or right after
-    held = waiting.learner._challenger
+    held = waiting.learner.challenge.challenger
     assert held is not None
     waiting.label(10)
     while held.fast.cursor < waiting.buffer.reader.last_seq(TASK):
@@ -138,7 +139,7 @@ def test_given_labels_that_tell_nothing_when_enough_have_come_then_it_goes(
 ) -> None:
     # Given labels that both foretell alike
     answers(monkeypatch, champion=0.5, candidate=0.5)
-    held = waiting.learner._challenger
+    held = waiting.learner.challenge.challenger
     assert held is not None
     model = weakref.ref(held.fast.served.model)
     del held
@@ -163,7 +164,7 @@ def test_given_labels_that_it_foretells_worse_when_looked_at_then_it_goes_at_onc
     answers(monkeypatch, champion=1.0, candidate=0.5)
     waiting.label(10)
     waiting.settle()
-    assert waiting.learner._challenger is None
+    assert waiting.learner.challenge.challenger is None
     assert waiting.champion == "000001"
 
 
@@ -174,7 +175,7 @@ def test_given_a_promotion_by_hand_when_labels_come_then_it_goes(waiting: Bench)
     waiting.settle()
     # Then it is learnt on as any served version, and nobody challenges it
     assert waiting.learner.fast.version.id == "000002"
-    assert waiting.learner._challenger is None
+    assert waiting.learner.challenge.challenger is None
 
 
 def test_given_a_hold_when_it_is_found_better_then_nothing_moves(
@@ -184,7 +185,44 @@ def test_given_a_hold_when_it_is_found_better_then_nothing_moves(
     COMMANDS["promote"](waiting.registry, waiting.clock, TASK, {"version": "000001", "hold": True}, "me", "")
     waiting.label(10)
     waiting.settle()
-    assert (waiting.champion, waiting.learner._challenger) == ("000001", None)
+    assert (waiting.champion, waiting.learner.challenge.challenger) == ("000001", None)
+
+
+def test_given_an_erasure_when_the_event_made_it_then_it_goes_else_it_stays(waiting: Bench) -> None:
+    # Given events that came after it, and one of those that it was trained on
+    (later, *_) = waiting.label(3)
+    waiting.settle()
+    # When a later one is erased, then it stays; it has learnt that one as the champion has, and gives it up
+    waiting.buffer.put(delete(later, offset=900))
+    waiting.settle()
+    held = waiting.learner.challenge.challenger
+    assert held is not None
+    assert held.fast.cursor == waiting.learner.fast.cursor
+    # When its own is erased, then it goes
+    del held
+    waiting.buffer.put(delete("e0", offset=901))
+    waiting.settle()
+    assert (waiting.champion, waiting.learner.challenge.challenger) == ("000001", None)
+
+
+def test_given_an_erasure_while_the_candidate_is_read_when_it_is_there_then_it_does_not_wait(bench: Bench) -> None:
+    # Given a candidate that may be better, and is still being read
+    slow = Later()
+    bench.beside = slow
+    bench.config = bench.config.model_copy(update={"gate": Gate()})
+    bench.learner = bench.open()
+    bench.executor.mischief = lambda attempt: scored(attempt, better=2, worse=1)
+    bench.label(6)
+    while not slow.waiting:
+        bench.learner.step()
+    # When an event that it was trained on is erased before it is there
+    bench.buffer.put(delete("e0", offset=900))
+    bench.learner.step()
+    slow.run()
+    bench.settle()
+    # Then it was rejected, and nothing waits
+    assert bench.kinds()[-1] == "rejected"
+    assert bench.learner.challenge.challenger is None
 
 
 def test_given_the_next_update_when_it_starts_then_the_challenger_makes_room(waiting: Bench) -> None:
@@ -192,7 +230,7 @@ def test_given_the_next_update_when_it_starts_then_the_challenger_makes_room(wai
     waiting.label(1)
     waiting.learner.ask("me")
     waiting.settle()
-    assert (waiting.learner.updating, waiting.learner._challenger) == (True, None)
+    assert (waiting.learner.updating, waiting.learner.challenge.challenger) == (True, None)
 
 
 @pytest.mark.parametrize(("better", "worse"), [(0, 3), (0, 0)], ids=["worse", "the same"])
@@ -205,14 +243,14 @@ def test_given_a_candidate_that_is_hardly_better_when_rejected_then_it_does_not_
     bench.label(6)
     bench.settle()
     assert bench.kinds()[-1] == "rejected"
-    assert bench.learner._challenger is None
+    assert bench.learner.challenge.challenger is None
 
 
 def test_given_labels_when_folded_then_both_models_were_asked_before_they_learnt(waiting: Bench) -> None:
     # Given labels after the candidate was frozen
     waiting.label(3)
     waiting.settle()
-    held = waiting.learner._challenger
+    held = waiting.learner.challenge.challenger
     assert held is not None
     # Then both have foretold the train ones of them, and the candidate has learnt as much as the champion
     pair = waiting.learner.fast.foretold.beside(held.fast.foretold)
@@ -225,5 +263,5 @@ def test_given_a_restart_when_a_challenger_waited_then_it_is_left_behind_and_not
 ) -> None:
     waiting.learner = waiting.open()
     waiting.settle()
-    assert waiting.learner._challenger is None
+    assert waiting.learner.challenge.challenger is None
     assert (waiting.champion, waiting.executor.started) == ("000001", 1)
