@@ -228,10 +228,10 @@ class Ridge:
             return
         moving = signs != 0
         if bool(moving.any()):
-            mine, active = projected[moving], rows[moving]
-            middle = torch.linalg.inv(torch.diag(signs[moving]) + mine @ active.T)
-            gains = middle @ mine
+            mine, active, signed = projected[moving], rows[moving], signs[moving]
+            gains = torch.linalg.solve(torch.diag(signed) + mine @ active.T, mine)
             self._solved -= (self._solved @ active.T) @ gains
             projected = projected - (projected @ active.T) @ gains
+            projected[moving] = signed[:, None] * gains  # the same, without the difference of large numbers
             inverse.addmm_(mine.T, gains, alpha=-1.0)
         self._solved[: targets.shape[1]] += targets.T @ projected

@@ -245,3 +245,20 @@ class Played:
 
     def _grow(self, number: int) -> None:
         self.ridge.grow(self.ridge.classes + 1)
+
+
+@pytest.mark.parametrize("rows", [1, 40, 80, 300])
+def test_what_is_carried_from_an_empty_state_is_the_batch_solution_to_rounding(rows: int) -> None:
+    # Given a small ridge and rows of a few directions, so that P begins a thousand times as large as it ends
+    drawn = torch.Generator().manual_seed(rows)
+    z = torch.randn(rows, 5, generator=drawn) @ torch.randn(5, 100, generator=drawn) / 20
+    targets = torch.eye(4)[torch.arange(rows) % 4]
+    ridge = Ridge(100, 0.03)
+    ridge.grow(4)
+    # When they are learnt one after another from nothing
+    for place in range(rows):
+        ridge.learn(z[place : place + 1], torch.ones(1), targets[place : place + 1])
+    # Then the weights are those of double precision
+    exact = z.double()
+    wanted = targets.double().T @ exact @ torch.linalg.inv(exact.T @ exact + 0.03 * torch.eye(100).double())
+    assert float((ridge.solved.double() - wanted).abs().max()) < 1e-3 * float(wanted.abs().max())
