@@ -61,14 +61,14 @@ def versions(history: Sequence[HistoryEntry]) -> list[dict[str, Any]]:
     """``later``: why a candidate that was rejected first was promoted after all, null for any other."""
     told = []
     for entry in verdicts(history):
-        later = [other for other in history if other.kind == "promoted" and other.version == entry.version]
+        whys = [other.why for other in history if other.kind == "promoted" and other.version == entry.version]
         told.append(
             {
                 "id": entry.version,
                 "verdict": entry.details["decision"],
-                "promoted": bool(later),
+                "promoted": bool(whys),
                 "reasons": [check["reason"] for check in entry.details["checks"]],
-                "later": later[-1].why if later and not entry.details["promoted"] else None,
+                "later": whys[-1] if whys and not entry.details["promoted"] else None,
             }
         )
     return told

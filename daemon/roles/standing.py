@@ -14,10 +14,10 @@ GATE = "gate"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """``covered``: the last change that a finished job has seen; ``rejections``: in a row; ``held``:
-    nothing is promoted by itself; ``paused``: nothing is trained; ``finished``: wall-clock time of the
-    last finished job, None before the first; ``windows``: labels that rollbacks left out; ``joint``: train events
-    stored at the last joint training that was judged."""
+    """``covered``: the last change that a finished job has seen; ``rejections``: in a row; ``held``: nothing is
+    promoted by itself; ``paused``: nothing is trained; ``finished``: wall-clock time of the last finished job, or of
+    the gate's later promotion of its candidate, None before the first; ``windows``: labels that rollbacks left out;
+    ``joint``: train events stored at the last joint training that was judged."""
 
     covered: int = 0
     rejections: int = 0
@@ -46,7 +46,8 @@ def standing(registry: Registry, task: str) -> Standing:
                 finished, failures = entry.time, failures + 1
             case "promoted":
                 held = bool(entry.details.get("hold", False))
-                rejections = 0 if entry.who == GATE else rejections
+                if entry.who == GATE:
+                    rejections, finished = 0, entry.time
                 if entry.details.get("with_labels", False):
                     windows = tuple(replace(window, active=False) for window in windows)
             case "rolled_back":

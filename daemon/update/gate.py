@@ -79,7 +79,7 @@ def judge(
         before,
         after,
         tuple(checks),
-        better,
+        None if open_ and config.insufficient == "reject" else better,
     )
 
 

@@ -26,7 +26,8 @@ class Check:
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """``promote``: what follows by policy when nothing is held. ``rows``: holdout rows judged. ``better``: probability
-    that it is better on all rows kept from training; None where that was not asked."""
+    that it is better on all rows kept from training; None where that was not asked, or where the gate's policy takes no
+    word from rows beside the holdout's."""
 
     decision: Decision
     promote: bool

@@ -44,10 +44,11 @@ def test_given_a_rejected_candidate_that_the_gate_promotes_later_then_rejections
     verdict(registry, 10, promote=False)
     # When a person promotes it, nothing is known of a gain
     registry.promote("support", "000002", who="me", why="", time=11.0)
-    assert standing(registry, "support").rejections == 1
-    # When the gate does, there was one
+    assert (standing(registry, "support").rejections, standing(registry, "support").finished) == (1, 10.0)
+    # When the gate does, there was one, and the rest begins anew
     registry.promote("support", "000003", who="gate", why="", time=12.0)
-    assert (standing(registry, "support").rejections, standing(registry, "support").covered) == (0, 10)
+    now = standing(registry, "support")
+    assert (now.rejections, now.finished, now.covered) == (0, 12.0, 10)
 
 
 def test_given_a_rollback_when_read_then_held_until_someone_promotes(registry: FileRegistry) -> None:
