@@ -90,7 +90,9 @@ def ours(
             Progress(Path(directory) / "progress.jsonl", SystemClock()) as progress,
         ):
             began = time.process_time()
-            trained = Loop(context, strategies(), training, progress).run(())
+            loop = Loop(context, strategies(), training, progress)
+            trained = loop.run(())
+            loop.consolidate()
             cpu_s = time.process_time() - began
         return Taught(cpu_s, trained.losses[-1], sum(weights.numel() for _, weights in model.trainable()))
 

@@ -50,6 +50,7 @@ PHASES: Mapping[str, Sequence[str]] = {
     "load": (),
     "grow": (),
     "train": ("new", "pool"),
+    "champion": ("validation", "holdout"),
     "refit": ("refit",),
     "score": ("validation", "holdout"),
     "save": (),

@@ -120,8 +120,9 @@ class Training(Section):
     patience: Annotated[int, Field(ge=0)] = 0
     """Epochs without a better validation loss before training stops; 0: never. The best epoch is kept."""
     wise_ft_ratio: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """How far the weights go from the parent's to the trained ones in the end (WiSE-FT's α); 1: all the way.
-    A new class's row of the head goes all the way."""
+    """How far the weights go from the champion's to the trained ones (WiSE-FT's α); 1: all the way. A new class's row
+    of the head goes all the way, and so does an update that starts from the base. Less far where
+    ``gate.max_negative_flip_ratio`` asks for it."""
     threads: Positive = 1
     """CPU threads of the trainer."""
     device: Device = "auto"
@@ -161,7 +162,8 @@ class Gate(Section):
     resamples: Annotated[int, Field(ge=100, le=100_000)] = 2000
     """Bootstrap resamples."""
     max_negative_flip_ratio: Ratio = 0.05
-    """Largest share of rows that the champion has right and the candidate wrong."""
+    """Largest share of rows that the champion has right and the candidate wrong. Where this will be asked, an update
+    that validation rows show to be over it goes back part of the way to the champion's weights; 1: never asked."""
 
 
 class Trust(Section):

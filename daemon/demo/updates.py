@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-_PHASES = {"load": 0.15, "grow": 0.02, "train": 0.5, "refit": 0.2, "score": 0.1, "save": 0.03}
+_PHASES = {"load": 0.15, "grow": 0.02, "train": 0.5, "champion": 0.05, "refit": 0.2, "score": 0.05, "save": 0.03}
 """The phases of an attempt in order, each with its rough share of the time."""
 
 

@@ -22,6 +22,7 @@ MEASURED = (
     ("holdout_champion", "holdout, champion"),
     ("holdout_candidate", "holdout, this version"),
     ("loss", "training loss, last"),
+    ("wise_ft_ratio", "share of the way from the parent's weights to the trained ones"),
     ("steps", "steps"),
     ("trained_samples", "texts trained on"),
     ("cpu_s", "processor seconds"),

@@ -17,13 +17,12 @@ import resource
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 
 from daemon.clock import Clock
 from daemon.config.head import NoHead
@@ -38,21 +37,29 @@ from daemon.tasks import get_task
 from daemon.tasks.base import Floats, Task
 from daemon.tasks.labels import is_class
 from daemon.training.answers import load_fast
-from daemon.training.candidate import Parent, continues, make_candidate, read_meta
+from daemon.training.backtracking import backtrack
+from daemon.training.candidate import Parent, continues, make_candidate, read_meta, starts_from
 from daemon.training.contest import Contestant
 from daemon.training.context import LoopContext
-from daemon.training.loop import Loop, Trained, steps_in
+from daemon.training.loop import Loop, steps_in
 from daemon.training.progress import Progress
 from daemon.training.refit import refit, young_classes
 from daemon.training.rows import RowEncoder
 from daemon.training.score import save_scores
 from daemon.training.sharing import share_prefix
+from daemon.training.strategy_state import make_strategies, save_strategies
 from daemon.update.job import ROWS, JobResult, UpdateJob, read_job, read_rows, write_result
-from strategies import catalog
+from daemon.update.pair import Pair, Scale
 from strategies.base import Strategy
 
-STRATEGY = "strategy"
-"""The folder of a version where strategies keep their state: NAME.safetensors."""
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """A candidate so far (``ratio``) on its way, and its ``scores`` on the validation rows."""
+
+    ratio: float
+    candidate: Contestant
+    scores: Floats
 
 
 class Attempt:
@@ -66,6 +73,7 @@ class Attempt:
         self._job: UpdateJob = read_job(directory)
         self._config = TaskConfig.model_validate(self._job.config)
         self._rows = {name: read_rows(directory, name) for name in ROWS}
+        self._counts = partial(is_class, cfg=self._config.labels)
 
     def run(self) -> JobResult:
         """Raises TrainingError (NonFiniteLoss ...), ConfigError, VersionError, MemoryError."""
@@ -86,30 +94,28 @@ class Attempt:
                 champion = parent.load()
             with progress.phase("grow"):
                 model = make_candidate(origin, config, job.labels, job.seed)
-                strategies = self._strategies(origin)
+                strategies = make_strategies(config, origin)
                 share_prefix(model.encoder, champion.encoder, config)
+            if not isinstance(config.head, NoHead):
+                model.young = young_classes(model.labels, self._rows["refit"], config.head.refit_max_events)
             with progress.phase("train"):
-                trained = self._train(model, task, origin, strategies, encoder, progress)
-            model.eval()
-            with progress.phase("refit", len(self._rows["refit"])):
-                state = refit(model, task, config, self._rows["refit"], encoder, job.cursor, progress)
-                if state is not None and not isinstance(config.head, NoHead):
-                    model.young = young_classes(model.labels, self._rows["refit"], config.head.refit_max_events)
-            with progress.phase("score", len(self._rows["holdout"]) + len(self._rows["validation"])):
-                counts = partial(is_class, cfg=config.labels)
-                before = Contestant(champion, *load_fast(self._directory / "fast"), counts)
-                after = Contestant(model, state, None, counts)
-                scores = {
-                    f"{split}_{who}": side.answer(self._rows[split], encoder, progress)
-                    for who, side, splits in (
-                        ("champion", before, ("holdout", "validation")),  # as it is served, before rows leave it
-                        ("candidate", after, ("validation", "holdout")),  # validation chooses its blend
-                    )
-                    for split in splits
+                loop = self._loop(model, origin, list(strategies.values()), encoder, progress)
+                trained = loop.run(encoder.encode(self._rows["validation"], job.labels))
+            with progress.phase("champion", len(self._rows["holdout"]) + len(self._rows["validation"])):
+                before = Contestant(champion, *load_fast(self._directory / "fast"), self._counts)
+                scores = {  # as it is served, before rows leave it
+                    f"{split}_champion": before.answer(self._rows[split], encoder, progress)
+                    for split in ("holdout", "validation")
                 }
+            end = self._settle(origin, model, loop, encoder, scores["validation_champion"], progress)
+            after, state = end.candidate, end.candidate.state
+            scores["validation_candidate"] = end.scores
+            with progress.phase("score", len(self._rows["holdout"])):
+                scores["holdout_candidate"] = after.answer(self._rows["holdout"], encoder, progress)
             with progress.phase("save"):
+                loop.consolidate()
                 save_tuned(model, config.tune, version)
-                self._save_strategies(version, strategies)
+                save_strategies(strategies, version)
                 taught = {event.id for name in ("new", "pool", "refit") for event in self._rows[name]}
                 write_lineage(version, None if origin.anew else parent.path, taught)
                 fast = after.fast
@@ -129,6 +135,7 @@ class Attempt:
                 validation_labels=tuple(_class(event) for event in self._rows["validation"]),
                 metrics={
                     **trained.metrics(),
+                    "wise_ft_ratio": end.ratio,
                     **_values(task, scores),
                     "seconds": dict(progress.seconds),
                     "cpu_seconds": dict(progress.cpu_seconds),
@@ -146,20 +153,14 @@ class Attempt:
         path = self._directory / "parent"
         return Parent(path, read_meta(path), _device(self._config.training.device))
 
-    def _train(
-        self,
-        model: TunedModel,
-        task: Task,
-        parent: Parent,
-        strategies: Sequence[Strategy],
-        encoder: RowEncoder,
-        progress: Progress,
-    ) -> Trained:
+    def _loop(
+        self, model: TunedModel, parent: Parent, strategies: Sequence[Strategy], encoder: RowEncoder, progress: Progress
+    ) -> Loop:
         training = self._config.training
         new = encoder.encode(self._rows["new"], self._job.labels)
         context = LoopContext(
             model,
-            task,
+            model.task,
             new=new,
             pool=encoder.encode(self._rows["pool"], self._job.labels),
             old_classes=0 if parent.anew else self._job.old_labels,
@@ -168,28 +169,31 @@ class Attempt:
             total_steps=steps_in(len(new), training),
             parent=parent.load,
         )
-        validation = encoder.encode(self._rows["validation"], self._job.labels)
-        return Loop(context, strategies, training, progress).run(validation)
+        return Loop(context, strategies, training, progress)
 
-    def _strategies(self, parent: Parent) -> list[Strategy]:
-        """As configured, each with the state that the parent's update left (if it left one, and its weights
-        are those that this update continues)."""
-        made = []
-        goes_on = continues(parent, self._config.tune.model_dump(mode="json"))
-        for ref in self._config.strategies:
-            strategy = catalog.make(ref.name, ref.options)
-            kept = parent.path / STRATEGY / f"{ref.name}.safetensors"
-            if goes_on and kept.is_file():
-                strategy.load_state_dict(load_file(kept))
-            made.append(strategy)
-        return made
+    def _settle(
+        self, parent: Parent, model: TunedModel, loop: Loop, encoder: RowEncoder, champion: Floats, progress: Progress
+    ) -> _End:
+        """Where between the parent's weights and the trained ones the candidate stays. ``champion``: its scores on
+        the validation rows."""
+        job, config, kept = self._job, self._config, self._rows["validation"]
+        scale = Scale(model.task.aggregate, model.task.metric.direction, config.gate.resamples)
+        labels = [_class(event) for event in kept]
 
-    def _save_strategies(self, version: Path, strategies: Sequence[Strategy]) -> None:
-        for ref, strategy in zip(self._config.strategies, strategies, strict=True):
-            state = {name: tensor.detach().cpu().contiguous() for name, tensor in strategy.state_dict().items()}
-            if state:
-                (version / STRATEGY).mkdir(parents=True, exist_ok=True)
-                save_file(state, version / STRATEGY / f"{ref.name}.safetensors")
+        def go(ratio: float) -> _End:
+            loop.go(ratio)
+            with progress.phase("refit", len(self._rows["refit"])):
+                state = refit(model, model.task, config, self._rows["refit"], encoder, job.cursor, progress)
+            with progress.phase("score", len(kept)):
+                candidate = Contestant(model, state, None, self._counts)
+                return _End(ratio, candidate, candidate.answer(kept, encoder, progress))
+
+        tune, most = config.tune.model_dump(mode="json"), config.gate.max_negative_flip_ratio
+        ratio = config.training.wise_ft_ratio if continues(parent, tune) else 1.0
+        bounded = most < 1 and len(self._rows["holdout"]) >= config.gate.min_rows
+        if not bounded or not kept or not starts_from(parent, tune):
+            return go(ratio)
+        return backtrack(ratio, go, lambda end: scale.worse(Pair(champion, end.scores, labels)), most)
 
 
 def seed_everything(seed: int, threads: int) -> None:

@@ -17,6 +17,7 @@ from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel, load_tuned
 from daemon.models.tuning import apply_tuning
+from daemon.registry.lineage import untrained
 from daemon.registry.version import VersionMeta
 from daemon.tasks import get_task
 
@@ -61,6 +62,12 @@ def continues(parent: Parent, tune: Mapping[str, Any]) -> bool:
     if parent.anew:
         return False
     return before["kind"] == tune["kind"] and all(before.get(key) == tune[key] for key in _SHAPE.get(tune["kind"], ()))
+
+
+def starts_from(parent: Parent, tune: Mapping[str, Any]) -> bool:
+    """Whether an update with ``tune`` begins where the parent's weights are: it goes on from them, or they are the
+    base's."""
+    return untrained(parent.path) or continues(parent, tune)
 
 
 def make_candidate(parent: Parent, config: TaskConfig, labels: Sequence[str], seed: int) -> TunedModel:

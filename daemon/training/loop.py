@@ -8,7 +8,7 @@ Guarantees:
 1. Every new example is trained once an epoch, in an order that the seed alone decides.
 2. Where loss or gradient is not finite nothing is stepped: NonFiniteLoss.
 3. With ``patience``, the weights at the end are those of the epoch with the lowest validation loss.
-4. With ``wise_ft_ratio`` below 1 these are then averaged with the parent's, before strategies look back.
+4. Strategies look back at the weights that stay, wherever on the way from the parent's these are.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Loop:
         self._weights = [weights for _, weights in named]
         below = NO_DEPTHS if training.layer_decay_ratio == 1 else depths(context.tuned)
         self._optimiser = make_optimiser(named, training, below)
-        self._averaging = Averaging(named, training.wise_ft_ratio, context.old_classes)
+        self._averaging = Averaging(named, context.old_classes)
         self._schedule = make_schedule(self._optimiser, context.total_steps, training.warmup_ratio)
         self._shuffler = random.Random(context.rng.getrandbits(64))
         self._done = Trained()
@@ -107,11 +107,17 @@ class Loop:
             with torch.no_grad():
                 for weights, kept in zip(self._weights, best, strict=True):
                     weights.copy_(kept)
-        self._averaging.apply()
         context.tuned.eval()
-        for strategy in self._strategies:
-            strategy.consolidate(context)
         return done
+
+    def go(self, ratio: float) -> None:
+        """After :meth:`run`: leave the weights so far on the way from the parent's to the trained ones."""
+        self._averaging.apply(ratio)
+
+    def consolidate(self) -> None:
+        """At last strategies look back."""
+        for strategy in self._strategies:
+            strategy.consolidate(self._context)
 
     def _epoch(self) -> None:
         order = list(self._context.new)

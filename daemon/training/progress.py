@@ -33,13 +33,13 @@ class Progress:
 
     @contextmanager
     def phase(self, name: str, total: int = 0) -> Iterator[None]:
-        """Time a phase; ``total`` is what :meth:`at` counts up to."""
+        """Time a phase, which may come back; ``total`` is what :meth:`at` counts up to."""
         started, cpu = self._clock.monotonic(), time.process_time()
         self._phase = name
         self._write(0, total, None)
         yield
-        self._seconds[name] = self._clock.monotonic() - started
-        self._cpu_seconds[name] = time.process_time() - cpu
+        self._seconds[name] = self._seconds.get(name, 0.0) + self._clock.monotonic() - started
+        self._cpu_seconds[name] = self._cpu_seconds.get(name, 0.0) + time.process_time() - cpu
         self._write(total, total, None)
 
     def at(self, done: int, total: int, loss: float | None = None) -> None:

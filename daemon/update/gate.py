@@ -133,11 +133,7 @@ class _Bench:
         return Check("gain", passed, difference - least, reason, conclusive=False)
 
     def flips(self, pair: Pair) -> Check:
-        worse = float((self.scale.direction * (self._each(pair.candidate) - self._each(pair.champion)) < 0).mean())
+        worse = self.scale.worse(pair)
         most = self.config.max_negative_flip_ratio
         reason = f"negative_flips: {worse:.4f} of the rows got worse, at most {most:g} may"
         return Check("negative_flips", worse <= most, most - worse, reason)
-
-    def _each(self, scores: Floats) -> Floats:
-        """Each row by itself, in the metric where it takes more than one number a row."""
-        return scores[:, 0] if scores.shape[1] == 1 else np.array([self.scale.aggregate(row[None]) for row in scores])

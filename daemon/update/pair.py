@@ -65,6 +65,14 @@ class Scale:
         """candidate - champion."""
         return self.direction * float(self.aggregate(pair.candidate) - self.aggregate(pair.champion))
 
+    def worse(self, pair: Pair) -> float:
+        """The share of rows on which the candidate is worse, each by itself (negative flips, Yan et al. 2021)."""
+        return float((self.direction * (self._each(pair.candidate) - self._each(pair.champion)) < 0).mean())
+
+    def _each(self, scores: Floats) -> Floats:
+        """Each row by itself, in the metric where it takes more than one number a row."""
+        return scores[:, 0] if scores.shape[1] == 1 else np.array([self.aggregate(row[None]) for row in scores])
+
     def bootstrap(self, pair: Pair, seed: int) -> NDArray[np.float64]:
         """[resamples] differences, the same rows drawn for both."""
         return self.direction * np.concatenate(list(self._draw(pair, np.random.default_rng(seed))))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -89,7 +90,7 @@ def test_metrics_tell_what_the_training_cost(first: Path) -> None:
     # Then samples, steps, seconds and memory are told
     assert metrics["trained_samples"] == 24
     assert metrics["steps"] == 6
-    assert set(metrics["seconds"]) == {"load", "grow", "train", "refit", "score", "save"}
+    assert set(metrics["seconds"]) == {"load", "grow", "train", "champion", "refit", "score", "save"}
     assert metrics["cpu_s"] > 0
     assert metrics["wall_s"] > 0
     assert metrics["peak_rss_bytes"] > 1 << 26
@@ -100,7 +101,15 @@ def test_progress_is_told_as_json_lines(first: Path) -> None:
     # Given a finished attempt, Then each phase has a first and a last line, in order
     lines = [orjson.loads(x) for x in (first / "out" / "attempt-2" / "progress.jsonl").read_bytes().splitlines()]
     assert all(set(line) == {"phase", "done", "total", "loss", "time"} for line in lines)
-    assert list(dict.fromkeys(line["phase"] for line in lines)) == ["load", "grow", "train", "refit", "score", "save"]
+    assert list(dict.fromkeys(line["phase"] for line in lines)) == [
+        "load",
+        "grow",
+        "train",
+        "champion",
+        "refit",
+        "score",
+        "save",
+    ]
 
 
 def test_the_same_job_gives_the_same_bits(base: Path, first: Path, tmp_path: Path) -> None:
@@ -317,3 +326,58 @@ def test_a_job_without_new_rows_is_refused(base: Path, tmp_path: Path) -> None:
     job = jobs.write(tmp_path / "job", base, {"new": []}, ["card"])
     with pytest.raises(TrainingError, match=r"job 000007: new\.jsonl is empty"):
         attempt(job, tmp_path / "attempt-1")
+
+
+def test_an_update_that_goes_on_stays_part_of_the_way_one_from_the_base_goes_to_its_end(
+    first: Path, tmp_path: Path
+) -> None:
+    # Given an update that goes on from the first, and one that starts from the base again, both to be averaged
+    training = {**jobs.SMALL["training"], "wise_ft_ratio": 0.6}
+    ends = {}
+    for name, config in {"on": {}, "anew": {"tune": {"kind": "head"}}}.items():
+        job = second_job(first, tmp_path / f"job-{name}", training=training, **config)
+        ends[name] = attempt(job, tmp_path / name).metrics["wise_ft_ratio"]
+    # Then the one that goes on is averaged with what it goes on from, the other is not
+    assert ends == {"on": 0.6, "anew": 1.0}
+
+
+def swapped(first: Path, directory: Path, **gate: Any) -> Path:
+    """A second job whose new rows say the opposite of what the parent learnt."""
+    parent = jobs.as_version(first / "out" / "attempt-2" / "version", jobs.meta(tune=jobs_tune(first)))
+    other = {"card": "fee", "fee": "card"}
+    found = {
+        **{split: rows for split, rows in two_classes().items() if split != "refit"},
+        "new": [replace(event, label=other[str(event.label)]) for event in two_classes()["new"]],
+    }
+    training = {**jobs.SMALL["training"], "epochs": 6, "wise_ft_ratio": 1.0}
+    return jobs.write(directory, parent, found, ["card", "fee"], old=2, training=training, strategies=[], gate=gate)
+
+
+def test_an_update_that_gets_right_answers_wrong_goes_back_part_of_the_way(first: Path, tmp_path: Path) -> None:
+    # Given new rows with swapped labels, and a gate that judges the holdout's six rows
+    ends = {}
+    for most in (1.0, 0.05):
+        job = swapped(first, tmp_path / f"job-{most}", min_rows=6, max_negative_flip_ratio=most)
+        ends[most] = attempt(job, tmp_path / str(most))
+    # Then where all may turn wrong it goes to the end, which gets validation rows wrong that were right
+    assert ends[1.0].metrics["wise_ft_ratio"] == 1.0
+    assert ends[1.0].metrics["validation_candidate"] < ends[1.0].metrics["validation_champion"]
+    # and where hardly any may, part of the way, on which fewer do
+    assert ends[0.05].metrics["wise_ft_ratio"] == pytest.approx(0.36)
+    assert ends[0.05].metrics["validation_candidate"] > ends[1.0].metrics["validation_candidate"]
+    # and the version has the weights of that point, in each of the parent's rows of the head
+    start, far, near = (
+        load_file(path / "head.safetensors")["weight"]
+        for path in (
+            first / "out" / "attempt-2" / "version",
+            tmp_path / "1.0" / "version",
+            tmp_path / "0.05" / "version",
+        )
+    )
+    np.testing.assert_allclose(near - start, 0.36 * (far - start), atol=1e-6)
+
+
+def test_with_too_few_holdout_rows_to_be_asked_it_goes_all_the_way(first: Path, tmp_path: Path) -> None:
+    # Given a gate that wants more rows than there are, Then the bound is not asked, and the end is the trained one
+    job = swapped(first, tmp_path / "job", min_rows=7, max_negative_flip_ratio=0.05)
+    assert attempt(job, tmp_path / "attempt-1").metrics["wise_ft_ratio"] == 1.0

@@ -21,12 +21,15 @@ def named() -> list[tuple[str, nn.Parameter]]:
 def test_weights_end_part_of_the_way_and_new_classes_rows_at_its_end() -> None:
     # Given weights at 0, of a head whose first two classes the parent knew
     weights = named()
-    averaging = Averaging(weights, 0.25, old_classes=2)
+    averaging = Averaging(weights, old_classes=2)
     # When training took them to 4, Then they end at a quarter of it; the new class's row stays at 4
     with torch.no_grad():
         for _, tensor in weights:
             tensor.fill_(4.0)
-    averaging.apply()
+    averaging.apply(1.0)
+    assert all(bool((tensor == 4.0).all()) for _, tensor in weights)
+    averaging.apply(0.5)
+    averaging.apply(0.25)
     found = {name: tensor.detach() for name, tensor in weights}
     assert torch.equal(found["encoder.w"], torch.ones(2, 2))
     assert torch.equal(found["head.weight"], torch.tensor([[1.0, 1.0], [1.0, 1.0], [4.0, 4.0]]))
@@ -38,7 +41,7 @@ def moved(tmp_path: Path, ratio: float, old_classes: int = 0) -> list[Tensor]:
     """How far a training took each weight."""
     model = Tiny()
     before = [weights.detach().clone() for weights in model.parameters()]
-    run(model, tmp_path, old_classes=old_classes, wise_ft_ratio=ratio)
+    run(model, tmp_path, old_classes=old_classes, ratio=ratio)
     return [weights.detach() - start for weights, start in zip(model.parameters(), before, strict=True)]
 
 
@@ -68,7 +71,7 @@ class Looks(BaseStrategy):
 def test_strategies_look_back_at_the_averaged_weights(tmp_path: Path) -> None:
     # Given an averaged training, When strategies look back, Then they see what will be served
     looks, model = Looks(), Tiny()
-    run(model, tmp_path, [looks], old_classes=2, wise_ft_ratio=0.5)
+    run(model, tmp_path, [looks], old_classes=2, ratio=0.5)
     for seen, weights in zip(looks.seen, model.parameters(), strict=True):
         assert torch.equal(seen, weights)
 
@@ -88,7 +91,7 @@ def test_the_best_epochs_weights_are_averaged(tmp_path: Path) -> None:
             head_learning_rate=0.1,
             warmup_ratio=0,
             old_classes=2,
-            wise_ft_ratio=ratio,
+            ratio=ratio,
         )
         assert done.best_epoch == 0
         ends.append((value(model, opposite), value(Tiny(), opposite), done.validation_losses[0]))

@@ -67,6 +67,7 @@ def run(
     old_classes: int = 0,
     validation: Sequence[Example] = (),
     new: Sequence[Example] = (),
+    ratio: float = 1.0,
     **training: Any,
 ) -> Trained:
     config = Training.model_validate({"epochs": 3, "batch_size": 4, **training})
@@ -84,7 +85,11 @@ def run(
     )
     tmp_path.mkdir(exist_ok=True)
     with Progress(tmp_path / "progress.jsonl", SystemClock()) as progress, progress.phase("train"):
-        return Loop(context, strategies, config, progress).run(validation)
+        loop = Loop(context, strategies, config, progress)
+        done = loop.run(validation)
+        loop.go(ratio)
+        loop.consolidate()
+        return done
 
 
 def test_each_new_example_is_trained_once_an_epoch(tmp_path: Path) -> None:
