@@ -93,8 +93,8 @@ def run_predict(rooms: Rooms, stop: threading.Event, ready: Ready, *, standby: b
     from daemon.http.app import create_app, serve
     from daemon.http.auth import rules
     from daemon.roles.predict import RequestLoop
+    from daemon.serving.loading import Precision, load_served
     from daemon.serving.predictor import Predictor
-    from daemon.serving.served import Precision, load_served
     from daemon.serving.watch import Watcher
 
     config = rooms.config

@@ -26,7 +26,8 @@ from daemon.models.tuned import TunedModel, save_tuned
 from daemon.models.tuning import apply_tuning
 from daemon.registry.store import FileRegistry
 from daemon.registry.version import Version, VersionMeta
-from daemon.serving.served import ServedModel, load_served
+from daemon.serving.loading import load_served
+from daemon.serving.served import ServedModel
 from daemon.tasks import get_task
 from daemon.tasks.base import Task
 from strategies.base import Example

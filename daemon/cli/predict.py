@@ -35,7 +35,7 @@ def predict(options: Options, text: str, pair: str | None, task: str | None) -> 
         raise RetaindError(f"task {name!r} has no version yet: start `retaind run` once")
     import torch
 
-    from daemon.serving.served import Precision, load_served
+    from daemon.serving.loading import Precision, load_served
 
     torch.set_num_threads(rooms.config.predict.threads)
     directory = rooms.paths.head(name, champion)

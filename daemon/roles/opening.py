@@ -22,7 +22,8 @@ from daemon.heads.naming import name_standing
 from daemon.heads.ports import HeadState
 from daemon.heads.tracking import TrackedBlend
 from daemon.registry.version import Version
-from daemon.serving.served import ServedModel, load_served
+from daemon.serving.loading import load_served
+from daemon.serving.served import ServedModel
 from daemon.tasks.base import TaskSchema
 from daemon.tasks.labels import is_class
 

@@ -4,35 +4,26 @@ Guarantees:
 
 1. Every answer carries the version and ``labels_seen`` of exactly the weights that made it.
 2. Text is tokenised by the version's own tokenizer.
-3. :func:`load_served` gives a model whose files have the manifest's hashes and which has answered a
-   probe with finite numbers of the right shapes, or raises VersionError.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 
-from daemon.durable import sha256
-from daemon.errors import RetaindError, VersionCorrupt, VersionError, VersionIncomplete
+from daemon.errors import VersionCorrupt
 from daemon.events import Input, LabelValue
-from daemon.heads import store as head_store
-from daemon.heads.blend import DEFAULT_BLEND
 from daemon.heads.outputs import Fast, HeadOutputs, join
 from daemon.heads.ports import FastWeights
 from daemon.models.int8 import int8_copy
 from daemon.models.tokens import Tokenizer
-from daemon.models.tuned import TunedModel, load_tuned
+from daemon.models.tuned import TunedModel
 from daemon.registry.version import Version
 from daemon.serving.batching import pieces
-from daemon.tasks import get_task
 from daemon.tasks.base import Floats, Task
 from strategies.base import Example, Outputs
 
@@ -41,15 +32,6 @@ FORWARD_TOKENS, CPU_FORWARD_TOKENS = 8192, 2048
 
 PROBES = (Input(text="ok"), Input(text="a probe of some words, so that a batch has rows of different lengths"))
 NO_LABELS: Mapping[str, Any] = {"label": None, "reason": "no_labels_yet"}
-
-
-@dataclass(frozen=True, slots=True)
-class Precision:
-    """``int8``: answer with an int8 copy, and again in fp32 where the likeliest class is less than
-    ``recheck_odds`` times as likely as the next."""
-
-    int8: bool = False
-    recheck_odds: float = 1.2
 
 
 class ServedModel:
@@ -224,49 +206,6 @@ class ServedModel:
         none = np.zeros((len(examples), 0), np.float32)
         features = _numpy(encoded.features) if layers else none
         return HeadOutputs(tuned, tuple(model.labels), features, model.young)
-
-
-def load_served(
-    version: Version, heads_dir: Path | None, device: torch.device, precision: Precision = Precision()
-) -> ServedModel:
-    """Verify hashes, load, warm. ``precision``: of the answers; features for heads are always fp32.
-
-    ``heads_dir``: where this version's fast weights lie (``heads/TASK/VERSION``); None, or nothing saved
-    there yet: the tuned head answers alone. Raises VersionError for whatever keeps it from answering.
-    """
-    try:
-        _verify(version)
-        served = ServedModel(
-            version,
-            load_tuned(version.path, version.meta, device),
-            Tokenizer.load(version.path / "tokenizer"),
-            None,
-            DEFAULT_BLEND,
-            get_task(version.meta.task_type),
-        )
-        if precision.int8:
-            served = served.in_int8(precision.recheck_odds)
-        served.warm()
-        if heads_dir is None or head_store.weights_stamp(heads_dir) is None:
-            return served
-        return served.with_weights(*head_store.load_weights(heads_dir))
-    except VersionError:
-        raise
-    except (RetaindError, SafetensorError, OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
-        raise VersionError(f"version {version.id} does not load: {error}") from error
-
-
-def _verify(version: Version) -> None:
-    for name, expected in version.files.items():
-        try:
-            found = sha256(version.path / name)
-        except FileNotFoundError as error:
-            raise VersionIncomplete(f"version {version.id}: {name} is missing; restore it or roll back") from error
-        if found != expected:
-            raise VersionCorrupt(
-                f"version {version.id}: {name} has SHA-256 {found}, the manifest says {expected}; "
-                "restore it or roll back"
-            )
 
 
 def _numpy(features: torch.Tensor | None) -> NDArray[np.float32]:

@@ -23,8 +23,9 @@ from daemon.heads import store as head_store
 from daemon.heads.ports import FastWeights
 from daemon.observe import NullObserver, Observer
 from daemon.registry.version import Registry, Version
+from daemon.serving.loading import load_served
 from daemon.serving.predictor import Predictor
-from daemon.serving.served import ServedModel, load_served
+from daemon.serving.served import ServedModel
 
 log = structlog.get_logger(__name__)
 

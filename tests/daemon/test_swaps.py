@@ -25,8 +25,8 @@ from daemon.models.tuned import TunedModel, save_tuned
 from daemon.models.tuning import apply_tuning
 from daemon.registry.store import FileRegistry
 from daemon.registry.version import VersionMeta
+from daemon.serving.loading import load_served
 from daemon.serving.predictor import Answers, Predictor
-from daemon.serving.served import load_served
 from daemon.serving.watch import Watcher
 from daemon.tasks import get_task
 from tests.models.bases import tiny

@@ -26,8 +26,9 @@ from daemon.models.encoder import Encoder
 from daemon.models.tuned import TunedModel, save_tuned, write_base_version
 from daemon.models.tuning import apply_tuning
 from daemon.registry.version import Version, VersionMeta
+from daemon.serving.loading import Precision, load_served
 from daemon.serving.predictor import Predictor
-from daemon.serving.served import Precision, ServedModel, load_served
+from daemon.serving.served import ServedModel
 from daemon.tasks import get_task
 from daemon.tasks.schema import get_schema, input_key
 
