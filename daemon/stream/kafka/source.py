@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, KafkaConsumer, OffsetAndMetadata
+from kafka import KafkaConsumer, OffsetAndMetadata
 from kafka import TopicPartition as Place
 
 from daemon.config.kafka import Kafka
 from daemon.errors import Fenced, PositionLost, Rebalanced, StreamError, StreamUnavailable
 from daemon.stream.kafka import topics as admin
+from daemon.stream.kafka.deals import Deals
 from daemon.stream.kafka.errors import translated
 from daemon.stream.kafka.incarnations import Incarnations
 from daemon.stream.kafka.opening import opened
@@ -43,7 +43,7 @@ class KafkaSource:
         self._member, self._instance = member, instance_id
         self._client: KafkaConsumer | None = None
         self._incarnations = Incarnations(cfg, self._topics)
-        self._deals = _Deals()
+        self._deals = Deals()
         self._named: set[Place] = set()
         self._seen_deal = 0
         self._heard = 0.0  # when the group last took a commit
@@ -233,33 +233,6 @@ class KafkaSource:
                     ) from error
                 if at is not None and at < first:
                     client.seek(place, first)
-
-
-class _Deals(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Counts how often partitions were dealt; runs on the client's own thread.
-
-    New partitions are paused and given a position at once, so that none yields a record from a place that nobody
-    chose, and none is looked up in the group.
-    """
-
-    def __init__(self) -> None:
-        self.client: KafkaConsumer | None = None
-        self.number = 0
-        self._lock = threading.Lock()
-
-    def on_partitions_revoked(self, revoked: set[Place]) -> None:
-        return
-
-    def on_partitions_assigned(self, assigned: set[Place]) -> None:
-        assert self.client is not None
-        self.on_partitions_assigned_to(self.client, list(assigned))
-
-    def on_partitions_assigned_to(self, client: KafkaConsumer, places: Sequence[Place]) -> None:
-        for place in places:
-            client.seek(place, 0)
-        client.pause(*places)
-        with self._lock:
-            self.number += 1
 
 
 def offsets(positions: Mapping[TopicPartition, int]) -> dict[Place, OffsetAndMetadata]:
