@@ -15,6 +15,7 @@ import apsw
 from daemon.buffer.counts import ClassCount, Counts, TaskCount
 from daemon.buffer.ports import label_text
 from daemon.buffer.rows import COLUMNS, Row, Stored, read_label
+from daemon.buffer.slots import Slots
 from daemon.buffer.split import TRAIN, decide
 from daemon.buffer.staging import Staging
 from daemon.events import ChangeKind
@@ -39,8 +40,7 @@ class Batch:
         self.connection = connection
         self.counts = counts
         self._rows: dict[bytes, Row | None] = {}
-        self._by_row: dict[int, Row] = {}  # those that were stored before
-        self._homes: dict[int, int] = {}  # row -> class in class_rows as stored
+        self._slots = Slots(connection)
         self._new: list[Row] = []
         self._first_new = counts.next_row
         self._dirty: dict[int, Row] = {}
@@ -67,9 +67,8 @@ class Batch:
             sides.update(self.connection.execute(_SIDES, (task, apsw.carray(tuple(sides)))))
 
     def _know(self, row: Row) -> None:
-        self._rows[row.digest] = self._by_row[row.row] = row
-        if row.slot is not None:
-            self._homes[row.row] = row.class_
+        self._rows[row.digest] = row
+        self._slots.know(row)
 
     def find(self, digest: bytes) -> Row | None:
         """The kept (or hidden) row of an id."""
@@ -193,11 +192,7 @@ class Batch:
         """Write what the interpreter is needed for. No change may come after it."""
         db = self.connection
         changed = [row for number, row in self._dirty.items() if number < self._first_new]
-        self._leave_slots(changed)
-        ends: dict[int, int] = {}
-        self._take_slots(self._new, ends)
-        moved = self._take_slots(changed, ends)
-        db.executemany("INSERT INTO class_rows VALUES (?, ?, ?)", [(row.class_, row.slot, row.row) for row in moved])
+        self._slots.move(changed, self._new)
         db.executemany(_UPDATE, [row.values() for row in changed])
         db.executemany(_CHANGE, self._changes)
         db.executemany(_INPUT, self._inputs)
@@ -208,50 +203,6 @@ class Batch:
     def file(self) -> None:
         """Write the rest, after :meth:`stage`: on whatever thread, while the connection is not used otherwise."""
         self._staging.file()
-
-    def _leave_slots(self, changed: Sequence[Row]) -> None:
-        """Rows that no longer train where they did: the class's last row takes their place."""
-        lasts: dict[int, int] = {}
-        for row in changed:
-            home = self._homes.get(row.row)
-            if home is None or (row.trains and row.class_ == home):
-                continue
-            self._lasts_of(home, lasts)
-            last = lasts[home]
-            slot = row.slot
-            assert slot is not None
-            if slot != last:
-                mover = self.connection.execute(
-                    "SELECT event FROM class_rows WHERE class = ? AND n = ?", (home, last)
-                ).get
-                self.connection.execute(
-                    "UPDATE class_rows SET event = ? WHERE class = ? AND n = ?", (mover, home, slot)
-                )
-                cached = self._by_row.get(mover)
-                if cached is not None:
-                    cached.slot = slot
-                self.connection.execute("UPDATE events SET slot = ? WHERE row = ?", (slot, mover))
-            self.connection.execute("DELETE FROM class_rows WHERE class = ? AND n = ?", (home, last))
-            lasts[home] = last - 1
-            row.slot = None
-            del self._homes[row.row]
-
-    def _take_slots(self, touched: Sequence[Row], ends: dict[int, int]) -> list[Row]:
-        """Those of ``touched`` that train and had no slot. ``ends``: the last slot taken, by class."""
-        taken = []
-        for row in touched:
-            if row.label is not None and row.split == TRAIN and not row.erased and row.row not in self._homes:
-                class_id = row.class_
-                if class_id not in ends:
-                    self._lasts_of(class_id, ends)
-                row.slot = ends[class_id] = ends[class_id] + 1
-                taken.append(row)
-        return taken
-
-    def _lasts_of(self, class_id: int, lasts: dict[int, int]) -> None:
-        if class_id not in lasts:
-            last = self.connection.execute("SELECT max(n) FROM class_rows WHERE class = ?", (class_id,)).get
-            lasts[class_id] = -1 if last is None else last
 
 
 def class_name(label: Stored) -> str | None:
