@@ -1,10 +1,10 @@
 """Texts of different lengths without padding: all tokens of a batch in one row, attention per text.
 
-Texts are sorted by length; those of equal length form a *run* whose attention is one dense call. Linear
-layers, norms and embeddings see [1, T] tokens and never a padding token. transformers is told of the
-attention through its registry of attention functions, so an architecture that uses it is packable, unless
-its attention looks through a window. Off the CPU, where many small calls cost more than padding, attention
-alone is padded: one masked call.
+Texts are sorted by length; those of equal length form a *run* whose attention is one dense call. The row is split into
+runs at once: a slice of its own for each would cost a row of zeros for each on the way back. Linear layers, norms and
+embeddings see [1, T] tokens and never a padding token. transformers is told of the attention through its registry of
+attention functions, so an architecture that uses it is packable, unless its attention looks through a window. Off the
+CPU, where many small calls cost more than padding, attention alone is padded: one masked call.
 """
 
 from __future__ import annotations
@@ -100,9 +100,10 @@ def attend(
     if retaind_pack.mask is not None and retaind_pack.slots is not None:
         return _attend_grid(query, key, value, retaind_pack.slots, retaind_pack.mask, scaling, dropout), None
     outputs = []
-    for start, count, length in retaind_pack.runs:
-        stop = start + count * length
-        q, k, v = (_texts(tensor[0, :, start:stop], count, length) for tensor in (query, key, value))
+    sizes = [count * length for _, count, length in retaind_pack.runs]
+    parts = (torch.split(tensor[0], sizes, dim=1) for tensor in (query, key, value))
+    for (_, count, length), *part in zip(retaind_pack.runs, *parts, strict=True):
+        q, k, v = (_texts(tensor, count, length) for tensor in part)
         out = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
         outputs.append(out.transpose(1, 2).reshape(count * length, *out.shape[1::2]))
     return torch.cat(outputs)[None], None
@@ -133,5 +134,5 @@ def _texts(tensor: Tensor, count: int, length: int) -> Tensor:
 
 def mean_by_text(hidden: Tensor, runs: Sequence[tuple[int, int, int]]) -> Tensor:
     """[T, H] packed tokens -> [B, H] means, in the order of the pack."""
-    parts = [hidden[s : s + n * length].view(n, length, hidden.shape[-1]).mean(1) for s, n, length in runs]
-    return torch.cat(parts)
+    parts = torch.split(hidden, [n * length for _, n, length in runs])
+    return torch.cat([part.view(n, length, -1).mean(1) for part, (_, n, length) in zip(parts, runs, strict=True)])
