@@ -1,10 +1,10 @@
 """``retaind bench training``: what learning a text costs, against ``transformers.Trainer``.
 
-The same short texts (mean 33 tokens), encoded beforehand, the same encoder, batch size, epochs, optimiser and
-learning rate, float32, one CPU thread; each training starts from the base. Ours is the loop of a real update
-(:mod:`daemon.training.loop`); what an update does besides is in bench update-cost. Dropout is part of the price: the
-Trainer takes it from the model's configuration (0.1), our default is none. So both are measured with and without it,
-and the rows say against which.
+The same short texts (mean 33 tokens), encoded beforehand, the same encoder, batch size, epochs, optimiser and learning
+rate, one CPU thread; each training starts from the base. float32, but for a row on either side in mixed precision
+(``training.precision: bf16``). Ours is the loop of a real update (:mod:`daemon.training.loop`); what an update does
+besides is in bench update-cost. Dropout is part of the price: the Trainer takes it from the model's configuration
+(0.1), our default is none. So both are measured with and without it, and the rows say against which.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -62,9 +62,10 @@ def ours(
     strategies: Callable[[], Sequence[Strategy]] = tuple,
     dropout_ratio: float = 0.0,
     epochs: int = TRAINING.epochs,
+    precision: Literal["fp32", "bf16"] = "fp32",
 ) -> Way:
     """The daemon's loop with ``tune``; ``strategies`` makes those that learn along."""
-    training = TRAINING.model_copy(update={"epochs": epochs})
+    training = TRAINING.model_copy(update={"epochs": epochs, "precision": precision})
 
     def teach(examples: Sequence[Example]) -> Taught:
         task = get_task("sequence")
@@ -99,8 +100,9 @@ def ours(
     return teach
 
 
-def trainer(adapt: Callable[[Any], Any] = lambda model: model, **config: float) -> Way:
-    """``transformers.Trainer`` on the same weights; ``adapt`` may wrap the model, ``config`` changes the base's."""
+def trainer(adapt: Callable[[Any], Any] = lambda model: model, *, bf16: bool = False, **config: float) -> Way:
+    """``transformers.Trainer`` on the same weights; ``adapt`` may wrap the model, ``bf16``: mixed precision, ``config``
+    changes the base's."""
 
     def teach(examples: Sequence[Example]) -> Taught:
         from transformers import AutoTokenizer, DataCollatorWithPadding, PrinterCallback, Trainer, TrainingArguments
@@ -119,6 +121,7 @@ def trainer(adapt: Callable[[Any], Any] = lambda model: model, **config: float) 
                 warmup_steps=TRAINING.warmup_ratio,
                 max_grad_norm=TRAINING.max_grad_norm,
                 use_cpu=True,
+                bf16=bf16,
                 save_strategy="no",
                 logging_strategy="no",
                 report_to=[],
@@ -177,9 +180,11 @@ WAYS: Mapping[str, Way] = {
     "ours, lora": ours(LORA),
     "ours, last_layers": ours(LastLayersTune()),
     "ours, head": ours(HeadTune()),
+    "ours, full, bf16": ours(FullTune(), precision="bf16"),
     PEER: trainer(),
     BARE_PEER: trainer(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0),
     "peer: Trainer, PEFT LoRA": trainer(with_lora),
+    "peer: Trainer, bf16": trainer(bf16=True),
 }
 """What is measured, a row each."""
 EPOCHS = {UPDATE: UPDATE_EPOCHS, UPDATE_EWC: UPDATE_EPOCHS}

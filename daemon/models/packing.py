@@ -101,11 +101,12 @@ def attend(
         return _attend_grid(query, key, value, retaind_pack.slots, retaind_pack.mask, scaling, dropout), None
     outputs = []
     sizes = [count * length for _, count, length in retaind_pack.runs]
-    parts = (torch.split(tensor[0], sizes, dim=1) for tensor in (query, key, value))
-    for (_, count, length), *part in zip(retaind_pack.runs, *parts, strict=True):
-        q, k, v = (_texts(tensor, count, length) for tensor in part)
-        out = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
-        outputs.append(out.transpose(1, 2).reshape(count * length, *out.shape[1::2]))
+    parts = (torch.split(tensor[0].float(), sizes, dim=1) for tensor in (query, key, value))
+    with torch.autocast(query.device.type, enabled=False):  # a CPU's way back through it is slow in bfloat16
+        for (_, count, length), *part in zip(retaind_pack.runs, *parts, strict=True):
+            q, k, v = (_texts(tensor, count, length) for tensor in part)
+            out = scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling)
+            outputs.append(out.transpose(1, 2).reshape(count * length, *out.shape[1::2]))
     return torch.cat(outputs)[None], None
 
 

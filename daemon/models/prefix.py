@@ -5,7 +5,8 @@ the champion's scores and the candidate's. The layers below are the same in all 
 
 Guarantees:
 
-1. Outputs are those of the whole encoder, to rounding, and so are gradients in the layers above.
+1. Outputs are those of the whole encoder, to rounding, and so are gradients in the layers above. What is remembered is
+   fp32 in mixed precision too.
 2. Memory is bounded: what is over ``max_bytes`` is run anew each time.
 """
 
@@ -82,7 +83,8 @@ class Shortened:
             chunk = pack(new[start : start + AT_ONCE], device, first_position)
             self._leaving = True
             try:
-                self._whole(chunk, False)
+                with torch.autocast(device.type, enabled=False):
+                    self._whole(chunk, False)
             finally:
                 self._leaving = False
             assert self._left is not None

@@ -29,6 +29,7 @@ from daemon.training.averaging import Averaging
 from daemon.training.context import LoopContext
 from daemon.training.depth import depths
 from daemon.training.optimiser import NO_DEPTHS, make_optimiser, make_schedule
+from daemon.training.precision import forward_in
 from daemon.training.progress import Progress
 from strategies.base import Batch, Example, Outputs, Strategy
 
@@ -82,6 +83,7 @@ class Loop:
         self._averaging = Averaging(named, context.old_classes)
         self._schedule = make_schedule(self._optimiser, context.total_steps, training.warmup_ratio)
         self._shuffler = random.Random(context.rng.getrandbits(64))
+        self._forward = forward_in(training.precision, context.model, context.device)
         self._done = Trained()
 
     def run(self, validation: Sequence[Example]) -> Trained:
@@ -137,7 +139,7 @@ class Loop:
         for strategy in self._strategies:
             examples = strategy.extend(context, examples)
         batch = context.collate(examples)
-        outputs = context.model.forward(examples)
+        outputs = self._forward(examples)
         loss = _mean_loss(context, batch, outputs)
         for strategy in self._strategies:
             term = strategy.loss(context, batch, outputs)
