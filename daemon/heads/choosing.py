@@ -1,6 +1,6 @@
 """Choosing ridge and temperature of the closed-form head, by leave-one-out on a sample of its members.
 
-It costs three to seven factorisations of [d, d], seconds at d = 4,000, so it is work that can be done beside the
+It costs three to six factorisations of [d, d], seconds at d = 4,000, so it is work that can be done beside the
 folding: :class:`Choosing` holds copies of all that it reads.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from daemon.heads.leave_one_out import LEAST, Choice, LeftOut, climb
 from daemon.heads.ridge import Ridge
@@ -32,6 +33,7 @@ class Choosing:
         no ridge: nothing is chosen."""
         sample, before = self.sample(), self.fork.ridge
 
+        @cache  # the overshot one was mostly on the way
         def judge(ridge: float) -> Choice:
             return sample.judge(ridge, self.fork.factor(ridge))
 

@@ -14,6 +14,7 @@ from daemon.config.head import RanpacHead
 from daemon.heads import choosing
 from daemon.heads import store as head_store
 from daemon.heads.choosing import OVERSHOT
+from daemon.heads.leave_one_out import Choice, LeftOut
 from daemon.heads.projection import projection
 from daemon.heads.ranpac import FIRST_CHOICE, RanpacKind, RanpacState
 from daemon.heads.ranpac_weights import RanpacWeights
@@ -88,6 +89,20 @@ class TestRanpac(HeadContract):
             state.weights()
             ridges.append(state.ridge)
         assert ridges[0] == pytest.approx(2 * ridges[1])
+
+    def test_no_ridge_is_judged_twice_for_one_choice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        # Given a head about to choose, whose judge notes what it is asked
+        judge, asked = LeftOut.judge, list[float]()
+
+        def noting(sample: LeftOut, ridge: float, factor: Tensor | None) -> Choice:
+            asked.append(ridge)
+            return judge(sample, ridge, factor)
+
+        monkeypatch.setattr(LeftOut, "judge", noting)
+        # When it chooses
+        folded(range(FIRST_CHOICE)).weights()
+        # Then each costs one factorisation
+        assert len(asked) == len(set(asked)) >= 3
 
     def test_what_is_chosen_beside_answers_once_it_is_known_with_all_that_came_meanwhile(self, tmp_path: Path) -> None:
         # Given two states, of which one chooses beside the folding, and one waits for it
