@@ -163,7 +163,9 @@ def make_learner(
     always_promote: bool = False,
     seed: int = 0,
     beside: Executor = AT_ONCE,
+    snapshot_s: float | None = None,
 ) -> TaskLearner:
+    """``snapshot_s``: left out, that of the configuration."""
     from daemon.roles.learner import TaskLearner
     from daemon.roles.surroundings import Surroundings
     from daemon.update.local import LocalExecutor
@@ -191,7 +193,7 @@ def make_learner(
         strategies=lambda config: [catalog.make(ref.name, ref.options) for ref in config.strategies],
         announce=announce,
         fold_batch=learn.fold_batch,
-        snapshot_s=learn.snapshot_s,
+        snapshot_s=learn.snapshot_s if snapshot_s is None else snapshot_s,
         keep_versions=learn.keep_versions,
         always_promote=always_promote,
         seed=seed,

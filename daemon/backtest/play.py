@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Literal
 
 import numpy as np
@@ -70,6 +71,7 @@ class Backtest:
             torch.device("cpu"),
             always_promote=not options.gate,
             seed=options.seed,
+            snapshot_s=inf,  # its clock is the stream's, and nothing is restarted
         )
         self._reader = self._rooms.reader()
         self._model = get_task(self._settings.type)

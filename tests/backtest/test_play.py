@@ -19,6 +19,7 @@ from daemon.config.load import load
 from daemon.config.models import Config
 from daemon.errors import ConfigError
 from daemon.models.encoder import Encoded, Encoder
+from daemon.roles.fast import FastLearner
 from daemon.tasks.schema import SequenceSchema
 from strategies.base import Example
 from tests.daemon.harness import events
@@ -158,6 +159,22 @@ def test_given_two_groups_when_an_update_runs_after_each_then_versions_and_sampl
     assert all(version["verdict"] == "insufficient" for version in report["versions"])
     assert report["cost"]["trained_samples"] >= 100
     assert report["final"] > 0.5
+
+
+def test_given_events_an_hour_apart_when_played_then_sums_are_written_for_updates_alone(
+    tmp_path: Path, streams: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a stream of days, of which the learner of a daemon would keep its sums each half a minute
+    torch.set_num_threads(1)
+    stream, holdout = (read_events(path, None) for path in streams)
+    spread = [(event._replace(time=2e9 + 3600 * hour), line) for hour, (event, line) in enumerate(stream)]
+    written: list[int] = []
+    monkeypatch.setattr(FastLearner, "snapshot", lambda learner: written.append(learner.cursor))
+    # When it is played with the trigger on, and no update is due
+    sets = ("tasks.support.head={kind: ncm}", "tasks.support.trigger={min_events: 1000, max_wait_s: 1000000000}")
+    report = Backtest(config(tmp_path / "state", *sets), Options()).run(spread, [event for event, _ in holdout])
+    # Then nothing is written
+    assert (report["updates"], written) == (0, [])
 
 
 def test_given_a_line_that_is_no_event_when_read_then_the_error_names_it(tmp_path: Path) -> None:
