@@ -30,7 +30,7 @@ $(BIN)/uv:
 # The stamp is older than what it was made from whenever either file changes. Bytecode: a process that may not write it
 # (a container's, one with PYTHONDONTWRITEBYTECODE) would compile some thousand files of torch's at each start.
 $(STAMP): requirements.lock pyproject.toml | $(BIN)/uv
-	@echo "Installing into $(VENV): about 3.3 GB to fetch, 6.5 GB on disk (torch with its CUDA libraries); less where uv has them cached."
+	@echo "Installing into $(VENV): about 3.3 GB to fetch, 7.3 GB on disk (torch with its CUDA libraries); less where uv has them cached."
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync --compile-bytecode --require-hashes requirements.lock
 	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
 	@touch $(STAMP)

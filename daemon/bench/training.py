@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -24,7 +24,7 @@ from daemon.bench.peers import classifier
 from daemon.bench.result import document, interleave, median
 from daemon.bench.texts import texts
 from daemon.clock import SystemClock
-from daemon.config.task import Model, Training
+from daemon.config.task import Model, Precision, Training
 from daemon.config.tune import FullTune, HeadTune, LastLayersTune, LoraTune, Tune
 from daemon.models.base import resolve_base
 from daemon.models.encoder import Encoder, quiet
@@ -62,7 +62,7 @@ def ours(
     strategies: Callable[[], Sequence[Strategy]] = tuple,
     dropout_ratio: float = 0.0,
     epochs: int = TRAINING.epochs,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Precision = TRAINING.precision,
 ) -> Way:
     """The daemon's loop with ``tune``; ``strategies`` makes those that learn along."""
     training = TRAINING.model_copy(update={"epochs": epochs, "precision": precision})

@@ -98,6 +98,9 @@ class AdamW(Section):
     """Added to the root of the mean square."""
 
 
+Precision = Literal["fp32", "bf16"]
+
+
 class Training(Section):
     optimizer: AdamW = AdamW()
     """What turns gradients into steps."""
@@ -123,7 +126,7 @@ class Training(Section):
     """How far the weights go from the champion's to the trained ones (WiSE-FT's α); 1: all the way. A new class's row
     of the head goes all the way, and so does an update that starts from the base. Less far where
     ``gate.max_negative_flip_ratio`` asks for it."""
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     """Of the matrix products of a step. bf16 (mixed precision): faster on CUDA and on CPUs with AMX, slower on others;
     weights, scores and the fast head stay in fp32."""
     threads: Positive = 1

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, get_args
 
 import pytest
 import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from daemon.config.task import Precision
+from daemon.config.tune import LastLayersTune
 from daemon.models import packing
 from daemon.models.encoder import Encoder
 from daemon.models.prefix import Prefix
 from daemon.models.tuned import TunedModel
-from daemon.models.tuning import layer_stack
+from daemon.models.tuning import apply_tuning, layer_stack
 from daemon.tasks import get_task
 from daemon.training.precision import forward_in
 from strategies.base import Outputs
@@ -30,13 +32,11 @@ LABELS = ("card", "fee", "limit")
 def model() -> TunedModel:
     """MiniLM, of which the last two layers and a head move."""
     task, encoder = get_task("sequence"), Encoder.load(minilm(), CPU)
-    encoder.requires_grad_(False)
-    for layer in list(layer_stack(encoder))[-2:]:
-        layer.requires_grad_(True)
+    apply_tuning(encoder, LastLayersTune(layers=2), 0)
     return TunedModel(encoder, task.build_head(encoder.hidden_size, LABELS, None, 0), LABELS, task).eval()
 
 
-def step(made: TunedModel, precision: Literal["fp32", "bf16"]) -> tuple[Outputs, Sequence[Tensor]]:
+def step(made: TunedModel, precision: Precision) -> tuple[Outputs, Sequence[Tensor]]:
     """Outputs and gradients of one batch."""
     made.zero_grad()
     outputs = forward_in(precision, made, CPU)(examples())
@@ -76,7 +76,7 @@ def test_attention_is_fp32_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_remembered_below_the_layers_that_move_is_fp32() -> None:
     # Given an encoder that remembers its lowest four layers, as another does that trains in fp32
     kept = []
-    for precision in ("fp32", "bf16"):
+    for precision in get_args(Precision):
         made, prefix = model(), Prefix(4)
         made.encoder.shorten(list(layer_stack(made.encoder)), prefix)
         # When a step in mixed precision is the first to read the texts
