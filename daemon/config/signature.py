@@ -5,7 +5,8 @@ versions depend on. Not in it: what an update may change from one version to the
 ``strategies``, ``training``, ``gate``, ``model.max_tokens``).
 
 Guarantee S1: :func:`check_signature` either raises, or leaves a signature that covers every task of the
-configuration. The file is replaced atomically and safely, so that several roles may check at once.
+configuration. The file is replaced atomically and by one process at a time, so that several roles and commands
+may check at once, the first time too.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from typing import Any
 
 from daemon.config.models import Config
 from daemon.config.task import TaskConfig
-from daemon.durable import write_atomically
+from daemon.durable import alone, write_atomically
 from daemon.errors import SchemaTooNew, SignatureMismatch, StoreCorrupt
 
-FILE = "signature.json"
+FILE, LOCK = "signature.json", "lock.signature"
 FORMAT = 1
 
 TaskSignature = Mapping[str, Any]
@@ -49,10 +50,20 @@ def check_signature(state_dir: Path, config: Config) -> None:
     A task that is new joins the signature; one that left the configuration stays in it, since its state does.
     Raises SignatureMismatch with every difference and the mend, StoreCorrupt, or SchemaTooNew.
     """
+    if not _lacking(state_dir, config):
+        return
+    state_dir.mkdir(parents=True, exist_ok=True)
+    with alone(state_dir / LOCK):
+        merged = _lacking(state_dir, config)
+        if merged:
+            _write(state_dir / FILE, merged)
+
+
+def _lacking(state_dir: Path, config: Config) -> Mapping[str, TaskSignature]:
+    """The signature with every task of the configuration; empty where the stored one has them."""
     stored, wanted = compare_signature(state_dir, config)
     merged = {**stored, **{name: _kept(stored.get(name, {}), task) for name, task in wanted.items()}}
-    if merged != stored:
-        _write(state_dir / FILE, merged)
+    return {} if merged == stored else merged
 
 
 def compare_signature(
@@ -99,6 +110,5 @@ def _read(path: Path) -> dict[str, TaskSignature]:
 
 
 def _write(path: Path, tasks: Mapping[str, TaskSignature]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps({"format": FORMAT, "tasks": tasks}, indent=2, sort_keys=True)
     write_atomically(path, f"{text}\n".encode())

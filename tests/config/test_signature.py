@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ from daemon.config.load import load
 from daemon.config.models import Config
 from daemon.config.signature import FILE, check_signature, signature
 from daemon.errors import SchemaTooNew, SignatureMismatch, StoreCorrupt
+
+RACES, RACERS = 8, 6
 
 HASH = "a" * 64
 
@@ -68,6 +72,24 @@ def test_what_stored_state_depends_on_must_not_change(tmp_path: Path, change: st
 def test_what_an_update_may_change_may_change(tmp_path: Path, change: str) -> None:
     check_signature(tmp_path, configured())
     check_signature(tmp_path, configured(change))
+
+
+def test_processes_that_start_at_once_on_a_new_directory_all_write_or_find_it(tmp_path: Path) -> None:
+    # Given a state directory that nobody has used, and several that check at once, each with a task of its own too
+    for race in range(RACES):
+        state, gate = tmp_path / str(race), threading.Barrier(RACERS)
+
+        def check(number: int, state: Path = state, gate: threading.Barrier = gate) -> None:
+            mine = load(None, ["tasks.support.type=sequence", f"tasks.t{number}.type=sequence"], {}).config
+            gate.wait()
+            check_signature(state, mine)
+
+        # When they do, none of them fails
+        with ThreadPoolExecutor(RACERS) as racers:
+            list(racers.map(check, range(RACERS)))
+        # Then every task of each is there
+        tasks = json.loads((state / FILE).read_text())["tasks"]
+        assert set(tasks) == {"support", *(f"t{number}" for number in range(RACERS))}
 
 
 def test_a_new_task_joins_and_one_that_left_is_remembered(tmp_path: Path) -> None:
