@@ -67,12 +67,15 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def alone(path: Path) -> Iterator[None]:
-    """Wait until no other block, of whatever process or thread, has ``path`` (made here), and have it until the end of
-    this one. The kernel takes it from a holder that dies."""
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def alone(directory: Path) -> Iterator[None]:
+    """Wait until no other block, of whatever process or thread, has ``directory``, and have it until the end of this
+    one. Nothing is left there; the kernel takes it from a holder that dies."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(handle)
 
 
 def sync_path(path: Path) -> None:

@@ -21,7 +21,7 @@ from daemon.config.task import TaskConfig
 from daemon.durable import alone, write_atomically
 from daemon.errors import SchemaTooNew, SignatureMismatch, StoreCorrupt
 
-FILE, LOCK = "signature.json", "lock.signature"
+FILE = "signature.json"
 FORMAT = 1
 
 TaskSignature = Mapping[str, Any]
@@ -53,7 +53,7 @@ def check_signature(state_dir: Path, config: Config) -> None:
     if not _lacking(state_dir, config):
         return
     state_dir.mkdir(parents=True, exist_ok=True)
-    with alone(state_dir / LOCK):
+    with alone(state_dir):
         merged = _lacking(state_dir, config)
         if merged:
             _write(state_dir / FILE, merged)
